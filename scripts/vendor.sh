@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# vendor.sh - fetches, verifies and builds the libraries of vendor/manifest into build/vendor.
+#
+#   scripts/vendor.sh               whatever is missing or has changed; silent when nothing is
+#   scripts/vendor.sh record NAME   add the checksums of what the pool has now to the manifest
+#
+# Packages are found by name through apt, with a private state folder: the machine's package lists,
+# pins and installed packages are neither used nor changed. The mirror is the machine's own.
+# Downloads stay in build/vendor/cache (VENDOR_CACHE), so a rebuild needs no network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+manifest=vendor/manifest
+out=build/vendor
+cache=${VENDOR_CACHE:-$out/cache}
+cflags=(-O2 -fPIE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -w -ffunction-sections -fdata-sections)
+
+die() { echo "vendor: $*" >&2; exit 1; }
+
+stanza() { awk -v n="[$1]" '/^\[/ { on = $1 == n } on && NF && !/^#/' $manifest; }
+field() { stanza "$1" | awk -v k="$2" '$1 == k { $1 = ""; print substr($0, 2) }'; }
+
+# --- apt with a state of its own -----------------------------------------------------------------
+
+# Prints "URI<tab>signed-by" of the distribution's main archive, from one-line or deb822 sources.
+machine_mirror() {
+    local codename
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    (cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true) | awk -v want="$codename" '
+        $1 == "deb" {
+            opts = ""; key = ""; i = 2
+            if ($2 ~ /^\[/) { while ($i !~ /\]$/) opts = opts " " $i++; opts = opts " " $i++ }
+            if (match(opts, /signed-by=[^] ]+/)) key = substr(opts, RSTART + 10, RLENGTH - 10)
+            for (c = i + 2; c <= NF; c++)
+                if ($(i + 1) == want && $c == "main") { print $i "\t" key; exit }
+        }'
+    awk -v want="$codename" '
+        function flush() { if (uri && suite && main && !off) print uri "\t" key
+                           uri = key = suite = main = off = "" }
+        FNR == 1 || /^[ \t]*$/ { flush() }
+        /^#/ { next }
+        { k = tolower($1) }
+        k == "uris:" { uri = $2 }
+        k == "signed-by:" { key = $2 }
+        k == "enabled:" { off = tolower($2) == "no" }
+        k == "suites:" { for (i = 2; i <= NF; i++) if ($i == want) suite = 1 }
+        k == "components:" { for (i = 2; i <= NF; i++) if ($i == "main") main = 1 }
+        END { flush() }' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+}
+
+apt_ready=
+apt_setup() {
+    [ -z "$apt_ready" ] || return 0
+    command -v apt-get >/dev/null || die "the libraries come from Debian packages and need apt-get"
+    local mirror key suites s a=$PWD/$out/apt
+    IFS=$'\t' read -r mirror key < <(machine_mirror | head -n 1) || true
+    [ -n "${mirror:-}" ] || die "found no Debian main archive in the machine's apt sources"
+    case ${key:-} in /*) key="[signed-by=$key] " ;; *) key= ;; esac
+    mkdir -p "$a/lists/partial" "$a/cache/archives/partial" "$cache"
+    : >"$a/status"
+    suites=$(awk '$1 == "suite" { print $2 }' $manifest | sort -u)
+    for s in $suites; do
+        echo "deb $key$mirror $s main"
+        echo "deb-src $key$mirror $s main"
+    done >"$a/sources.list"
+    cat >"$a/apt.conf" <<EOF
+Dir::Etc::sourcelist "$a/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::status "$a/status";
+Dir::State::lists "$a/lists";
+Dir::Cache "$a/cache";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::DEP-11-icons::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+EOF
+    [ -z "${1:-}" ] || for s in $1; do echo "APT::Architectures:: \"$s\";"; done >>"$a/apt.conf"
+    echo "vendor: reading the package lists" >&2
+    apt-get -c "$a/apt.conf" -qq update || die "apt-get update failed, see the lines above"
+    apt_ready=$a/apt.conf
+}
+
+# Prints "uri file sha256" for each file of library $1 that the pool has; $2 is the architecture.
+pool_files() {
+    local package suite kind cmd
+    package=$(field "$1" package) suite=$(field "$1" suite) kind=$(field "$1" kind)
+    if [ "$kind" = deb ]; then
+        cmd=(download --print-uris "$package:$2/$suite")
+    else
+        cmd=(source --download-only --print-uris "$package/$suite")
+    fi
+    apt-get -c "$apt_ready" -qq "${cmd[@]}" 2>/dev/null | tr -d "'" | sed 's/ [0-9]* SHA256:/ /' |
+        grep -E "$(wanted "$kind" '[a-z0-9]+')( |\$)" || true
+}
+
+# The file names of one library that we use, as a regular expression.
+wanted() {
+    case $1 in
+    deb) echo "_$2\.deb" ;;
+    source) echo "\.(orig\.tar|debian\.tar)\.[a-z0-9]+" ;;
+    orig) echo "\.orig\.tar\.[a-z0-9]+" ;;
+    *) die "unknown kind '$1' in $manifest" ;;
+    esac
+}
+
+sum_of() { sha256sum "$1" | cut -d' ' -f1; }
+
+# Prints the verified file of library $1 whose name matches $2, if the cache has one.
+cached() {
+    local sum file
+    while read -r sum file; do
+        if [[ $file =~ $2$ && -f $cache/$file ]]; then
+            [ "$(sum_of "$cache/$file")" = "$sum" ] || die "$cache/$file: sha256 differs from $manifest; remove it and try again"
+            echo "$cache/$file"
+            return
+        fi
+    done < <(field "$1" sha256)
+}
+
+fetch() {
+    local name=$1 uri file sum found=
+    apt_setup
+    while read -r uri file sum; do
+        found=1
+        field "$name" sha256 | grep -qxF "$sum $file" ||
+            die "$name: $file in the pool (sha256 $sum) is not in $manifest; if you trust it: scripts/vendor.sh record $name"
+        [ -f "$cache/$file" ] && continue
+        echo "vendor: fetching $file" >&2
+        /usr/lib/apt/apt-helper -c "$apt_ready" -qq download-file "$uri" "$cache/$file.part" "SHA256:$sum" >&2 ||
+            die "$name: $file could not be downloaded or its sha256 differs from $manifest"
+        mv "$cache/$file.part" "$cache/$file"
+    done < <(pool_files "$name" "$arch")
+    [ -n "$found" ] || die "$name: no package $(field "$name" package) for $arch in $(field "$name" suite)"
+}
+
+# --- building ------------------------------------------------------------------------------------
+
+# One library into $out/NAME/{include,lib}, complete or not at all.
+build() {
+    local name=$1 kind file files=() re src o tmp=$out/tmp.$1
+    kind=$(field "$name" kind)
+    case $kind in
+    deb) re=("_$arch\.deb") ;;
+    source) re=('\.orig\.tar\.[a-z0-9]+' '\.debian\.tar\.[a-z0-9]+') ;;
+    orig) re=('\.orig\.tar\.[a-z0-9]+') ;;
+    *) die "unknown kind '$kind' in $manifest" ;;
+    esac
+    for o in "${re[@]}"; do
+        file=$(cached "$name" "$o")
+        [ -n "$file" ] || { fetch "$name"; file=$(cached "$name" "$o"); }
+        [ -n "$file" ] || die "$name: no file like $o in $manifest"
+        files+=("$file")
+    done
+    rm -rf "$tmp"
+    mkdir -p "$tmp/src" "$tmp/include" "$tmp/lib"
+    if [ "$kind" = deb ]; then
+        dpkg-deb -x "${files[0]}" "$tmp/src"
+        cp -R "$tmp/src/usr/include/." "$tmp/include"
+        for file in $(field "$name" archive); do
+            cp "$tmp"/src/usr/lib/*/"$file" "$tmp/lib/"
+        done
+    else
+        tar -xf "${files[0]}" -C "$tmp/src" --strip-components=1
+        if [ ${#files[@]} -gt 1 ]; then
+            tar -xf "${files[1]}" -C "$tmp/src"
+            for file in $(sed 's/#.*//' "$tmp/src/debian/patches/series"); do
+                patch -s -p1 -d "$tmp/src" <"$tmp/src/debian/patches/$file"
+            done
+        fi
+        echo "vendor: compiling $name" >&2
+        for file in $(field "$name" compile); do
+            src=$tmp/src/$file o=$tmp/$(basename "$file" .c).o
+            "${CC:-cc}" "${cflags[@]}" -I"$(dirname "$src")" -c -o "$o" "$src"
+            ar rcs "$tmp/lib/lib$name.a" "$o"
+            cp "$(dirname "$src")"/*.h "$tmp/include/"
+        done
+    fi
+    rm -rf "$tmp/src" "${out:?}/$name"
+    { stanza "$name"; echo "${cflags[*]}"; } >"$tmp/made-from"
+    mv "$tmp" "$out/$name"
+}
+
+record() {
+    local name=$1 uri file sum a arches="amd64 arm64" lines=
+    [ -n "$(stanza "$name")" ] || die "no library '$name' in $manifest"
+    [ "$(field "$name" kind)" = deb ] || arches=$arch
+    apt_setup "amd64 arm64"
+    for a in $arches; do
+        while read -r uri file sum; do
+            field "$name" sha256 | grep -qxF "$sum $file" || lines+="sha256    $sum $file"$'\n'
+        done < <(pool_files "$name" "$a")
+    done
+    [ -n "$lines" ] || { echo "vendor: $name: the manifest knows what the pool has"; return; }
+    lines=$lines awk -v n="[$name]" '
+        /^\[/ { on = $1 == n }
+        { print }
+        on && $1 == "sha256" && !done { printf "%s", ENVIRON["lines"]; done = 1 }' $manifest >$manifest.new
+    mv $manifest.new $manifest
+    printf 'vendor: recorded\n%s' "$lines"
+    echo "vendor: check the 'version' line of [$name] too"
+}
+
+mkdir -p "$out"
+exec 9>"$out/.lock"
+flock 9
+arch=$(dpkg --print-architecture 2>/dev/null) || die "the libraries come from Debian packages and need dpkg"
+if [ "${1:-}" = record ]; then
+    [ -n "${2:-}" ] || die "usage: scripts/vendor.sh record NAME"
+    record "$2"
+    exit
+fi
+for name in $(sed -n 's/^\[\(.*\)\]$/\1/p' $manifest); do
+    if ! cmp -s <(stanza "$name"; echo "${cflags[*]}") "$out/$name/made-from"; then
+        build "$name"
+    fi
+done
