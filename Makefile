@@ -5,7 +5,8 @@
 SAN    ?=#        address,undefined or thread: sanitizer build in a folder of its own
 DEBUG  ?=#        1: no optimisation, debug checks
 COVER  ?=#        1: counters for gcov
-BUILD  ?= build#  where everything is made
+BUILD  ?= build#  where everything but the libraries is made
+export BUILD
 T      ?=#        make unit T=ring: only the tests in tests/unit/ring
 S      ?=#        make scenario S=name, make clients S=name: only files with that name
 F      ?=#        make fuzz F=record
@@ -80,12 +81,14 @@ below = $(filter $(or $(patsubst $1:%,%,$(filter $1:%,$(ALLOW))),$(DIRS)),$(DIRS
 
 # vendor/manifest as words "db:sqlite" (folder db may include sqlite) and "sqlite/lib/libsqlite3.a".
 USES := $(shell awk '/^\[/ { n = substr($$1, 2, length($$1) - 2) } \
+             $$1 == "shown" { print "all:" n } \
              $$1 == "folders" { for (i = 2; i <= NF; i++) print $$i ":" n }' vendor/manifest)
 LIBS := $(addprefix $(V)/,$(shell awk '/^\[/ { n = substr($$1, 2, length($$1) - 2) } \
              $$1 == "archive" { for (i = 2; i <= NF; i++) print n "/lib/" $$i } \
              $$1 == "compile" { print n "/lib/lib" n ".a" }' vendor/manifest))
 VINC := $(patsubst %,-isystem $(V)/%/include,$(sort $(foreach u,$(USES),$(lastword $(subst :, ,$u)))))
-vinc  = $(patsubst $1:%,-isystem $(V)/%/include,$(filter $1:%,$(USES)))
+# A folder sees its own libraries and those that appear in headers of other folders ("all").
+vinc  = $(foreach u,$(filter $1:% all:%,$(USES)),-isystem $(V)/$(lastword $(subst :, ,$u))/include)
 folder = $(firstword $(subst /, ,$1))
 
 $(V)/stamp: vendor/manifest | scripts/vendor.sh
@@ -160,25 +163,135 @@ $(TEST)/unit/%: tests/unit/%.c Makefile $(V)/stamp $$(call unit_libs,$$*) | $(EM
 $(TEST)/hedgerow: $(TEST)/obj/main.o $(patsubst %,$(TEST)/lib/%.a,$(DIRS))
 	@echo "  LD $@" && $(CC) $(LINK) $(LDFLAGS) -o $@ $< $(call group,$(filter %.a,$^)) -lm
 
-.PHONY: unit-build unit scenario clients integration test
-unit-build: $(UNITS)
-
 # Runs the test driver even after a failed build: it counts that as a failed test.
-driver = python3 tests/lib/run.py --out $(O) --node $(NODE) --jobs $(JOBS) $(if $(SAN),--san $(SAN))
+.PHONY: unit-build unit scenario clients integration test
+driver  = python3 tests/lib/run.py --out $(O) --fuzz $(FUZZ) --node $(NODE) --jobs $(JOBS) \
+          $(if $(SAN),--san $(SAN))
 submake = -s --no-print-directory -k
+unit-build: $(UNITS)
 unit:
 	@scripts/deps.sh test
 	@status=0; $(MAKE) $(submake) unit-build || status=$$?; \
 	    $(driver) --build-status $$status $(if $T,--only $T) unit
-scenario clients:
-	@scripts/deps.sh test
-	@status=0; $(MAKE) $(submake) all || status=$$?; \
+scenario clients integration:
+	@scripts/deps.sh $(if $(filter integration,$@),$@,test)
+	@status=0; $(MAKE) $(submake) all $(TEST)/hedgerow || status=$$?; \
 	    $(driver) --build-status $$status $(if $S,--only $S) $@
+test:
+	@scripts/deps.sh test
+	@status=0; $(MAKE) $(submake) all unit-build $(TEST)/hedgerow \
+	        $(if $(SAN),,fuzz-build lint-build) || status=$$?; \
+	    $(driver) --build-status $$status $(if $(SAN),,lint) unit $(if $(SAN),,fuzz) scenario clients
 
--include $(OBJ:.o=.d) $(LIBC:src/%.c=$(TEST)/obj/%.d) $(AIDS:.o=.d) $(UNITS:=.d)
+# --- fuzzing -------------------------------------------------------------------------------------
 
-.PHONY: clean distclean
+FOPT  := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DHEDGEROW_TEST=1 -DHEDGEROW_DEBUG=1
+FUZZS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FOBJ  := $(LIBC:src/%.c=$(FUZZ)/obj/%.o)
+
+$(FUZZ)/obj/%.o: src/%.c Makefile VERSION $(V)/stamp | $(EMBED)
+	$(call compile,clang $(FOPT) -fsanitize=fuzzer-no-link $(call vinc,$(call folder,$*)))
+$(FUZZ)/all.a: $(FOBJ)
+	$(archive)
+$(FUZZ)/fuzz_%: tests/fuzz/fuzz_%.c Makefile $(FUZZ)/all.a
+	@mkdir -p $(@D) && echo "  CC $<"
+	@clang $(BASE) $(FOPT) -fsanitize=fuzzer $(TINC) -MMD -MP -MF $@.d -o $@ $< \
+	    $(call group,$(FUZZ)/all.a) -lm
+
+.PHONY: fuzz fuzz-build
+fuzz-build: $(FUZZS)
+fuzz: $(FUZZ)/fuzz_$F
+	@test -n "$F" || { echo "usage: make fuzz F=record [SECONDS=600]"; exit 2; }
+	@mkdir -p $(FUZZ)/$F && $< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	    -artifact_prefix=$(FUZZ)/$F/crash- $(FUZZ)/$F $(wildcard tests/fuzz/corpus/$F)
+
+# --- bench and torture ---------------------------------------------------------------------------
+
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+SHIMS   := $(patsubst tests/crash/%.c,$(BUILD)/crash/%.so,$(wildcard tests/crash/*.c))
+TESTENV := HEDGEROW_BIN=$(CURDIR)/$(BIN) HEDGEROW_TEST_BIN=$(CURDIR)/$(TEST)/hedgerow
+
+$(BUILD)/bench/%: tests/bench/%.c Makefile $(OBJ)
+	@mkdir -p $(@D) && echo "  CC $<"
+	@$(CC) $(BASE) $(OPT) $(TINC) -MMD -MP -MF $@.d $(LINK) -o $@ $< \
+	    $(call group,$(filter-out $(O)/obj/main.o,$(OBJ))) -lm
+$(BUILD)/crash/%.so: tests/crash/%.c Makefile
+	@mkdir -p $(@D) && echo "  CC $<"
+	@$(CC) $(WARN) $(DEFS) -O2 -g -fPIC -shared -o $@ $< -ldl
+
+.PHONY: bench torture
+bench:
+	@scripts/deps.sh bench
+	@$(MAKE) $(submake) all bench-build
+	@$(TESTENV) BENCH_DIR=$(CURDIR)/$(BUILD)/bench $(NODE) tests/bench/bench.js $B
+torture:
+	@scripts/deps.sh test
+	@$(MAKE) $(submake) all $(TEST)/hedgerow torture-build
+	@$(TESTENV) SHIM_DIR=$(CURDIR)/$(BUILD)/crash CYCLES=$(CYCLES) $(NODE) tests/crash/torture.js
+.PHONY: bench-build torture-build
+bench-build: $(BENCHES)
+torture-build: $(SHIMS)
+
+# --- tools ---------------------------------------------------------------------------------------
+
+C_FILES := $(SRC) $(HDR) $(wildcard tests/lib/*.[ch] tests/unit/*/*.[ch] tests/unit/*/*/*.[ch] \
+           tests/fuzz/*.[ch] tests/bench/*.[ch] tests/crash/*.[ch])
+STEPS   := layers globals tidy format headers
+HEADERS := $(HDR:src/%=$(BUILD)/headers/%.ok)
+
+.PHONY: lint lint-build headers fmt cover sbom dist $(STEPS:%=lint-%)
+lint:
+	@scripts/deps.sh test
+	@status=0; $(MAKE) $(submake) lint-build || status=$$?; $(driver) --build-status $$status lint
+lint-build: $(OBJ)
+lint-layers:
+	@python3 scripts/layers.py
+lint-globals: lint-build
+	@python3 scripts/globals.py $(O)/obj
+lint-tidy:
+	@python3 scripts/tidy.py
+lint-format:
+	@$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
+lint-headers headers: $(HEADERS)
+$(BUILD)/headers/%.ok: src/% Makefile $(V)/stamp
+	@mkdir -p $(@D) && echo '#include "$*"' | $(CC) $(BASE) -Werror -Isrc -I$(GEN) \
+	    $(call vinc,$(call folder,$*)) -MMD -MP -MT $@ -MF $@.d -fsyntax-only -x c - && touch $@
+fmt:
+	@$(if $(C_FILES),clang-format -i $(C_FILES))
+cover:
+	@scripts/deps.sh test
+	@$(MAKE) $(submake) COVER=1 unit-build
+	@find build/cover -name '*.gcda' -delete
+	@python3 tests/lib/run.py --out build/cover --jobs $(JOBS) unit | grep -v '^ok '
+	@scripts/cover.sh build/cover
+sbom: $(BUILD)/sbom.cdx.json
+$(BUILD)/sbom.cdx.json: vendor/manifest VERSION scripts/sbom.py
+	@mkdir -p $(@D) && python3 scripts/sbom.py vendor/manifest $(VERSION) >$@
+
+DIST := hedgerow-$(VERSION)-$(shell uname -sm | tr 'A-Z ' 'a-z-')
+dist: $(BIN) $(BUILD)/sbom.cdx.json
+	@rm -rf $(BUILD)/dist && mkdir -p $(BUILD)/dist/$(DIST)
+	@cp $(wildcard README.md) LICENSE $(BUILD)/sbom.cdx.json $(BUILD)/dist/$(DIST)
+	@strip -o $(BUILD)/dist/$(DIST)/hedgerow $(BIN)
+	@tar -C $(BUILD)/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime='@0' \
+	    -czf $(BUILD)/dist/$(DIST).tar.gz $(DIST)
+	@echo $(BUILD)/dist/$(DIST).tar.gz
+
+.PHONY: help clean distclean
+help:
+	@sed -n 's/^#: //p' Makefile
+#: make               build/hedgerow
+#: make run           install what is missing, build, start on ./data
+#: make test          lint, unit tests, fuzz corpora, scenarios, client libraries
+#: make unit T=ring   unit tests (of one folder)
+#: make scenario S=x  scenario tests (of one name); clients and integration likewise
+#: make fuzz F=record SECONDS=600;  make bench B=capture;  make torture CYCLES=20
+#: make lint, fmt, headers, cover, sbom, dist, clean, distclean
+#: SAN=address,undefined  SAN=thread  DEBUG=1   build variants, each in its own folder of build/
 clean:
-	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name vendor ! -name node -exec rm -rf {} +
+	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name vendor ! -name node -exec rm -rf {} +
 distclean:
-	@rm -rf build node_modules tests/node_modules
+	@rm -rf build tests/node_modules web/node_modules
+
+-include $(OBJ:.o=.d) $(LIBC:src/%.c=$(TEST)/obj/%.d) $(AIDS:.o=.d) $(UNITS:=.d) $(FOBJ:.o=.d) \
+         $(FUZZS:=.d) $(BENCHES:=.d) $(HEADERS:=.d)
