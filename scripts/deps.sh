@@ -1,2 +1,85 @@
 #!/usr/bin/env bash
-exit 0
+# deps.sh - installs what is missing on a Debian machine; quick and silent when nothing is.
+#
+#   scripts/deps.sh run|test|bench|integration
+#
+# Only missing packages are installed, by apt (with sudo when not root). Node packages come from
+# npm's configured registry: tests/package-lock.json into tests/node_modules, and where the machine's
+# Node is too old, the npm package `node` into build/node.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+node_min=20.20
+node_npm=20.20.2
+
+die() { echo "deps: $*" >&2; exit 1; }
+
+# "what it is recognised by"="package": a command, or a path (with *) when it has a slash.
+run=(cc=gcc /usr/include/stdio.h=libc6-dev xz=xz-utils patch=patch)
+test=("${run[@]}" python3=python3 clang=clang clang-format=clang-format node=nodejs npm=npm
+    /usr/include/cmocka.h=libcmocka-dev sqlite3=sqlite3 curl=curl git=git
+    '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a=libclang-rt-dev')
+bench=("${run[@]}" node=nodejs npm=npm wrk=wrk sqlite3=sqlite3 strace=strace)
+integration=("${test[@]}")
+
+have() {
+    case $1 in
+    */*) compgen -G "$1" >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+apt_install() {
+    local sudo=() get=(apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install)
+    command -v apt-get >/dev/null || die "missing: $*; this machine has no apt-get, please install them"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "missing: $*; run as root: apt-get install $*"
+        sudo=(sudo)
+    fi
+    echo "deps: installing ${sudo[*]:+with sudo }$*" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    "${sudo[@]}" "${get[@]}" "$@" >build/deps.log 2>&1 && return
+    "${sudo[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update >>build/deps.log 2>&1 || true
+    "${sudo[@]}" "${get[@]}" "$@" >>build/deps.log 2>&1 && return
+    tail -n 20 build/deps.log >&2
+    die "apt-get could not install: $*"
+}
+
+packages() {
+    local -n list=$1
+    local entry missing=()
+    for entry in "${list[@]}"; do
+        have "${entry%=*}" || missing+=("${entry##*=}")
+    done
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+}
+
+node_is_new() {
+    local v
+    v=$("$1" --version 2>/dev/null) || return 1
+    [ "$(printf '%s\n' "$node_min" "${v#v}" | sort -V | head -n 1)" = "$node_min" ]
+}
+
+node_packages() {
+    local bin=$PWD/build/node/node_modules/.bin
+    if ! node_is_new node && ! node_is_new "$bin/node"; then
+        echo "deps: installing Node $node_npm into build/node" >&2
+        mkdir -p build/node
+        npm install --prefix build/node --no-save --no-audit --no-fund --loglevel=error "node@$node_npm" >&2
+        node_is_new "$bin/node" || die "npm's package node@$node_npm did not give a working Node"
+    fi
+    [ -f tests/package-lock.json ] || return 0
+    cmp -s tests/package-lock.json tests/node_modules/.installed && return
+    echo "deps: installing the test packages of tests/package.json" >&2
+    PATH=$bin:$PATH npm ci --prefix tests --no-audit --no-fund --loglevel=error >&2
+    cp tests/package-lock.json tests/node_modules/.installed
+}
+
+group=${1:-}
+case $group in
+run | test | bench | integration) ;;
+*) die "usage: scripts/deps.sh run|test|bench|integration" ;;
+esac
+mkdir -p build
+packages "$group"
+[ "$group" = run ] || node_packages

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Writes a CycloneDX document of what is linked into the program, from vendor/manifest."""
+import hashlib
+import json
+import sys
+import uuid
+from urllib.parse import quote
+
+
+def read_manifest(path):
+    libs = []
+    for line in open(path, encoding="utf-8"):
+        word, _, rest = line.strip().partition(" ")
+        if word.startswith("["):
+            libs.append({"name": word.strip("[]"), "files": []})
+        elif word == "sha256":
+            libs[-1]["files"].append(rest.split())
+        elif word and not word.startswith("#"):
+            libs[-1][word] = rest.strip()
+    return libs
+
+
+def component(lib):
+    # The first known file; package_version_arch.deb or package_version.orig.tar.xz.
+    sha256, file = lib["files"][0]
+    if lib["kind"] == "deb":
+        purl_version, arch = file.rsplit("_", 1)[0].split("_", 1)[1], ""
+    else:
+        purl_version, arch = lib["version"], "?arch=source"
+    licence = lib["licence"]
+    return {
+        "type": "library",
+        "bom-ref": lib["name"],
+        "name": lib["name"],
+        "version": lib["version"],
+        "description": lib["why"],
+        "licenses": [{"expression": licence} if " " in licence else {"license": {"id": licence}}],
+        "purl": f"pkg:deb/debian/{lib['package']}@{quote(purl_version, safe='.-')}{arch}",
+        "hashes": [{"alg": "SHA-256", "content": sha256}],
+        "properties": [{"name": f"file:{f}", "value": s} for s, f in lib["files"]],
+    }
+
+
+def main():
+    manifest, version = sys.argv[1:3]
+    libs = read_manifest(manifest)
+    seed = hashlib.sha256(open(manifest, "rb").read() + version.encode()).hexdigest()
+    json.dump({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, seed)}",
+        "version": 1,
+        "metadata": {"component": {"type": "application", "bom-ref": "hedgerow", "name": "hedgerow",
+                                   "version": version, "licenses": [{"license": {"id": "MIT"}}]}},
+        "components": [component(lib) for lib in libs],
+        "dependencies": [{"ref": "hedgerow", "dependsOn": [lib["name"] for lib in libs]}],
+    }, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
