@@ -101,23 +101,22 @@ pool_files() {
 wanted() {
     case $1 in
     deb) echo "_$2\.deb" ;;
-    source) echo "\.(orig\.tar|debian\.tar)\.[a-z0-9]+" ;;
-    orig) echo "\.orig\.tar\.[a-z0-9]+" ;;
+    source) echo '\.(orig|debian)\.tar\.[a-z0-9]+' ;;
+    orig) echo '\.orig\.tar\.[a-z0-9]+' ;;
     *) die "unknown kind '$1' in $manifest" ;;
     esac
 }
-
-sum_of() { sha256sum "$1" | cut -d' ' -f1; }
 
 # Prints the verified file of library $1 whose name matches $2, if the cache has one.
 cached() {
     local sum file
     while read -r sum file; do
-        if [[ $file =~ $2$ && -f $cache/$file ]]; then
-            [ "$(sum_of "$cache/$file")" = "$sum" ] || die "$cache/$file: sha256 differs from $manifest; remove it and try again"
-            echo "$cache/$file"
-            return
-        fi
+        [[ $file =~ $2$ && -f $cache/$file ]] || continue
+        sum=$(sha256sum "$cache/$file" | cut -d' ' -f1)
+        field "$1" sha256 | grep -qxF "$sum $file" ||
+            die "$cache/$file: its sha256 is not in $manifest; remove the file and try again"
+        echo "$cache/$file"
+        return
     done < <(field "$1" sha256)
 }
 
@@ -218,3 +217,4 @@ for name in $(sed -n 's/^\[\(.*\)\]$/\1/p' $manifest); do
         build "$name"
     fi
 done
+rm -rf "$out/apt"
