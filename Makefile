@@ -44,7 +44,7 @@ WARN := -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARD := -fno-common -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 FORT := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 DEFS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DHEDGEROW_VERSION='"$(VERSION)"'
-BASE := $(WARN) $(HARD) $(DEFS) -ffile-prefix-map=$(CURDIR)/= -pthread -g
+BASE := $(WARN) $(HARD) $(DEFS) -ffile-prefix-map=$(CURDIR)=. -pthread -g
 
 ifneq ($(SAN),)
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all -DHEDGEROW_DEBUG=1

@@ -58,7 +58,7 @@ def main():
     faults = 0
     for obj, name, letter, section, place in symbols(objects):
         source = objects[obj]
-        where = os.path.relpath(place.lstrip("/")) if place else source
+        where = os.path.relpath(place) if place else source
         if WRITABLE.search(section) and letter in "bdBDC":
             if (source, name.split(".")[0]) not in data:
                 print(f"{where}: '{name}' is writable data outside scripts/globals.allow")
