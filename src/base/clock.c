@@ -24,6 +24,11 @@ int64_t clock_mono_us(void)
     return atomic_load(&clock_is_fake) ? atomic_load(&clock_fake_mono) : now(CLOCK_MONOTONIC);
 }
 
+int64_t clock_mono_real_us(void)
+{
+    return now(CLOCK_MONOTONIC);
+}
+
 void clock_fake_set(int64_t wall_us)
 {
     // Monotonic time goes on from where it was: setting the wall clock back must not turn it.

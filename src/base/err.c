@@ -6,6 +6,7 @@
 #include <string.h>
 
 // Texts are built aside and copied: an argument may well be err->text itself.
+PRINTF_LIKE(3, 0)
 static void format(char *out, size_t len, const char *fmt, va_list args)
 {
     if (vsnprintf(out, len, fmt, args) == -1)

@@ -8,6 +8,8 @@
  * keeps the lock until it waits, so a signal sent under the lock cannot come in between. */
 #include "base/mpsc.h"
 
+#include "base/clock.h"
+
 void mpsc_init(struct mpsc *q, const char *name, mpsc_wake_fn *wake, void *ctx)
 {
     atomic_init(&q->head, NULL);
@@ -69,15 +71,21 @@ bool mpsc_is_empty(struct mpsc *q)
 
 void mpsc_wait(struct mpsc *q, int64_t timeout_us)
 {
+    int64_t deadline;
+
     if (!mpsc_is_empty(q))
         return;
+    // Half of all time is enough for any time-out and cannot run over.
+    deadline = clock_mono_real_us() + MIN(timeout_us, INT64_MAX / 2);
     lock_take(&q->lock);
     atomic_store(&q->is_sleeping, true);
-    if (mpsc_is_empty(q) && !q->is_kicked) {
+    while (mpsc_is_empty(q) && !q->is_kicked) {
+        int64_t left = deadline - clock_mono_real_us();
+
         if (timeout_us < 0)
             cond_wait(&q->cond, &q->lock);
-        else
-            cond_wait_us(&q->cond, &q->lock, timeout_us);
+        else if (left <= 0 || !cond_wait_us(&q->cond, &q->lock, left))
+            break;
     }
     atomic_store(&q->is_sleeping, false);
     q->is_kicked = false;

@@ -29,15 +29,14 @@ struct mpsc {
     struct cond cond;
 };
 
-void mpsc_init(struct mpsc *q, const char *name, mpsc_wake_fn *wake,
-               void *ctx);      /* wake may be NULL */
+/* `wake` may be NULL. */
+void mpsc_init(struct mpsc *q, const char *name, mpsc_wake_fn *wake, void *ctx);
 void mpsc_fini(struct mpsc *q); /* must be empty */
 void mpsc_push(struct mpsc *q, struct mpsc_node *node);
 /* Everything, oldest first, linked by next; NULL when empty. */
 struct mpsc_node *mpsc_take_all(struct mpsc *q);
 bool mpsc_is_empty(struct mpsc *q);
-/* Sleeps until something is there, mpsc_kick, or the time is over (-1: for ever). May return early:
- * call it in a loop. A kick that comes before the wait ends that wait at once. Time is real, also
- * under a fake clock. */
+/* Sleeps until something is there, mpsc_kick, or the time is over (-1: for ever). A kick
+ * that comes before the wait ends that wait at once. Time is real, also under a fake clock. */
 void mpsc_wait(struct mpsc *q, int64_t timeout_us);
 void mpsc_kick(struct mpsc *q); /* ends one mpsc_wait; calls wake when set; any thread */

@@ -1,5 +1,6 @@
 #include "base/thread.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/thread_priv.h"
@@ -18,7 +19,8 @@
 #define HAS_RANK_CHECK 0
 #endif
 
-#define HELD_MAX 16
+#define HELD_MAX    16
+#define WAIT_US_MAX (INT64_C(1000) * 86400 * 1000000) /* keeps deadlines within the types */
 
 struct thread_self {
     enum thread_role role;
@@ -389,15 +391,9 @@ static int timed_wait(struct cond *c, struct lock *l, int64_t us)
 // Real time, also under a fake clock: a test that waits must not wait for ever.
 static int timed_wait(struct cond *c, struct lock *l, int64_t us)
 {
-    struct timespec ts;
+    int64_t until = clock_mono_real_us() + us;
+    struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
-    ts.tv_sec += (time_t)(us / 1000000);
-    ts.tv_nsec += (long)(us % 1000000) * 1000;
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000;
-    }
     return pthread_cond_timedwait(&c->cond, &l->mutex, &ts);
 }
 
@@ -408,7 +404,7 @@ bool cond_wait_us(struct cond *c, struct lock *l, int64_t us)
     int result;
 
     rank_wait(l);
-    result = timed_wait(c, l, MAX(us, 0));
+    result = timed_wait(c, l, MIN(MAX(us, 0), WAIT_US_MAX));
     CHECK(result == 0 || result == ETIMEDOUT);
     return result == 0;
 }
