@@ -251,7 +251,8 @@ lint-globals: lint-build
 lint-tidy:
 	@python3 scripts/tidy.py
 lint-format:
-	@$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
+	@out=$$(clang-format --dry-run -Werror $(C_FILES) 2>&1 </dev/null) || { echo "$$out" | sort -t: -uk1,1 | \
+	    sed -n 's/^\([^:]*:[0-9]*\):.*error:.*/\1: layout is not as clang-format has it, run: make fmt/p'; exit 1; }
 lint-headers headers: $(HEADERS)
 $(BUILD)/headers/%.ok: src/% Makefile $(V)/stamp
 	@mkdir -p $(@D) && echo '#include "$*"' | $(CC) $(BASE) -Werror -Isrc -I$(GEN) \
