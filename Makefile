@@ -209,7 +209,7 @@ fuzz: $(FUZZ)/fuzz_$F
 
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 SHIMS   := $(patsubst tests/crash/%.c,$(BUILD)/crash/%.so,$(wildcard tests/crash/*.c))
-TESTENV := HEDGEROW_BIN=$(CURDIR)/$(BIN) HEDGEROW_TEST_BIN=$(CURDIR)/$(TEST)/hedgerow
+TESTENV := HEDGEROW_BIN=$(abspath $(BIN)) HEDGEROW_TEST_BIN=$(abspath $(TEST)/hedgerow)
 
 $(BUILD)/bench/%: tests/bench/%.c Makefile $(OBJ)
 	@mkdir -p $(@D) && echo "  CC $<"
@@ -223,11 +223,11 @@ $(BUILD)/crash/%.so: tests/crash/%.c Makefile
 bench:
 	@scripts/deps.sh bench
 	@$(MAKE) $(submake) all bench-build
-	@$(TESTENV) BENCH_DIR=$(CURDIR)/$(BUILD)/bench $(NODE) tests/bench/bench.js $B
+	@$(TESTENV) BENCH_DIR=$(abspath $(BUILD)/bench) $(NODE) tests/bench/bench.js $B
 torture:
 	@scripts/deps.sh test
 	@$(MAKE) $(submake) all $(TEST)/hedgerow torture-build
-	@$(TESTENV) SHIM_DIR=$(CURDIR)/$(BUILD)/crash CYCLES=$(CYCLES) $(NODE) tests/crash/torture.js
+	@$(TESTENV) SHIM_DIR=$(abspath $(BUILD)/crash) CYCLES=$(CYCLES) $(NODE) tests/crash/torture.js
 .PHONY: bench-build torture-build
 bench-build: $(BENCHES)
 torture-build: $(SHIMS)
@@ -286,8 +286,10 @@ help:
 #: make test          lint, unit tests, fuzz corpora, scenarios, client libraries
 #: make unit T=ring   unit tests (of one folder)
 #: make scenario S=x  scenario tests (of one name); clients and integration likewise
-#: make fuzz F=record SECONDS=600;  make bench B=capture;  make torture CYCLES=20
-#: make lint, fmt, headers, cover, sbom, dist, clean, distclean
+#: make fuzz F=record SECONDS=600   look for inputs that break a parser
+#: make bench B=capture             measure;  make torture CYCLES=20   kill and compare
+#: make lint           layers, globals, small rules, layout, headers;  make fmt mends the layout
+#: make cover, sbom, dist, headers, clean, distclean
 #: SAN=address,undefined  SAN=thread  DEBUG=1   build variants, each in its own folder of build/
 clean:
 	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name vendor ! -name node -exec rm -rf {} +
