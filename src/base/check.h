@@ -26,7 +26,8 @@ NORETURN void check_failed(const char *expr, const char *file, int line);
 #define CHECK(x) ((x) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
 
 #if defined(HEDGEROW_DEBUG) || defined(HEDGEROW_TEST)
-#define DCHECK(x) CHECK(x)
+#define DCHECK(x) \
+    ((x) ? (void)0 : check_failed(#x, __FILE__, __LINE__)) /* not CHECK(x): #x as written */
 #else
 #define DCHECK(x) ((void)sizeof(!(x)))
 #endif
