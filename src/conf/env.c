@@ -256,7 +256,7 @@ static void take(const struct source *s, struct slice name, struct slice value)
     struct conf_setting *setting = &s->c->settings[key];
     if (is_path && value.len == 0)
         return;
-    if (key == CONF_CONFIG_FILE && s->origin == CONF_FROM_FILE) {
+    if (key == CONF_CONFIG_FILE && s->origin == CONF_FROM_FILE && value.len > 0) {
         source_fault(s, name, "a config file cannot name another one");
         return;
     }
