@@ -1,6 +1,6 @@
 /* metric.h - registry of counters, gauges and histograms, and their text form.
  *
- * Threads: metrics are created by MAIN before the threads start (metric_new_*, metric_add_process);
+ * Threads: metrics are created by MAIN before the threads start (metric_new_*);
  * counting from any thread (relaxed atomics). Readers see each value, not a snapshot; within one
  * histogram the count always equals the sum of its buckets.
  * Ownership: the registry owns all metrics; names, help and label texts are copied.
@@ -41,8 +41,6 @@ void metric_new_read(struct metrics *m, const char *name, const char *labels, co
  * is shown as untyped. */
 void metric_new_alias(struct metrics *m, const char *alias, const char *labels, const char *help,
                       struct metric_counter *of);
-/* process_cpu_seconds_total, process_resident_memory_bytes, process_open_fds and their like. */
-void metric_add_process(struct metrics *m);
 
 void metric_add(struct metric_counter *c, uint64_t n); /* NULL is legal: no-op (unit tests) */
 uint64_t metric_value(const struct metric_counter *c); /* NULL: 0 */

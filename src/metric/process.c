@@ -2,8 +2,9 @@
  * (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics). What the system
  * does not tell is NaN, which leaves the sample out.
  */
+#include "metric/process.h"
+
 #include "base/clock.h"
-#include "metric/metric.h"
 
 #include <dirent.h>
 #include <math.h>

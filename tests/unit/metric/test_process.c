@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "metric/metric.h"
+#include "metric/process.h"
 #include "unit.h"
 
 #include <fcntl.h>
