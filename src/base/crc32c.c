@@ -9,7 +9,6 @@
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #elif defined(__aarch64__) && defined(__linux__)
-#include <arm_acle.h>
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -102,14 +101,27 @@ static bool cpu_can(void)
 
 #elif defined(__aarch64__) && defined(__linux__)
 
-__attribute__((target("+crc"))) static uint32_t by_cpu(uint32_t seed, const uint8_t *p, size_t len)
+// Written in assembler: compilers disagree on how a function asks for this extension.
+static uint32_t crc_of_8(uint32_t crc, uint64_t word)
+{
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+    return crc;
+}
+
+static uint32_t crc_of_1(uint32_t crc, uint8_t byte)
+{
+    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)byte));
+    return crc;
+}
+
+static uint32_t by_cpu(uint32_t seed, const uint8_t *p, size_t len)
 {
     uint32_t crc = ~seed;
 
     for (; len >= 8; len -= 8, p += 8)
-        crc = __crc32cd(crc, load64(p));
+        crc = crc_of_8(crc, load64(p));
     for (; len > 0; len--, p++)
-        crc = __crc32cb(crc, *p);
+        crc = crc_of_1(crc, *p);
     return ~crc;
 }
 
