@@ -86,6 +86,8 @@ static void find_property_members(yyjson_val *object, struct property_members *m
     yyjson_val *key, *value;
 
     *m = (struct property_members){.distinct_id = NULL};
+    if (!object)
+        return;
     yyjson_obj_foreach(object, at, count, key, value)
     {
         switch (yyjson_get_len(key)) {
