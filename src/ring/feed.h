@@ -4,9 +4,9 @@
  *
  * Writer. append: from any thread. Returns false (and never calls done) when the group was not
  * queued; the group then still belongs to the caller: ERR_FULL or ERR_IO (budget, disk, failed
- * writes: answer 503 with Retry-After), ERR_LIMIT (a record over the maximum), ERR_STOP. On true the
- * group belongs to the feed and `done` runs once.
- * Reader. Belongs to one thread (FEED), except release, status and wake, which any thread may call.
+ * writes: answer 503 with Retry-After), ERR_LIMIT (a record over the maximum), ERR_STOP. On true
+ * the group belongs to the feed and `done` runs once. Reader. Belongs to one thread (FEED), except
+ * release, status and wake, which any thread may call.
  */
 #pragma once
 
@@ -54,7 +54,7 @@ struct feed_reader_ops {
     /* Everything below offset is durable in the store: its space may be reused. Any thread. */
     void (*release)(void *self, uint64_t offset);
     void (*status)(void *self, struct feed_status *out); /* any thread */
-    void (*wake)(void *self); /* ends a waiting read; any thread */
+    void (*wake)(void *self);                            /* ends a waiting read; any thread */
 };
 
 struct feed_reader {

@@ -1,0 +1,676 @@
+/* sync.c - the SYNC thread: groups from the queue onto the disk, one fdatasync for all that waited.
+ *
+ * A "run" is what goes to the current segment with one write and one sync: whole groups, stamped
+ * with sequence, flags and checksum. A group that does not fit the rest of the segment goes to the
+ * next one; only a group larger than a segment spans segments (sync_span), each synced before the
+ * next head is written, so that a head on disk always means: everything below my base is on disk.
+ *
+ * Every write is filled up with zeros to the end of its last page. That spares the kernel reading
+ * the page before changing part of it, and makes the end of the lap plain to see. Before the thread
+ * sleeps it leaves a mark record behind the last one (not synced: it only has to survive with the
+ * rest, see recover.c).
+ *
+ * Failure. A segment whose write or sync failed is never written again: the kernel may have dropped
+ * the pages and a second sync could report success. The next segment begins with the sequence of
+ * the first record of the failed groups, which makes whatever reached the disk of them invalid for
+ * good. They are answered after its head is on disk. When that fails as well there is no segment
+ * (`why` tells the appenders) until TIDY asks for another try.
+ */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "ring/ring_priv.h"
+
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IOV_COUNT      1024 /* IOV_MAX of Linux */
+#define COPY_BYTES     (256u << 10)
+#define COPY_GROUP_MAX 4096u /* larger groups are written from where they are */
+#define STOP_POLL_US   1000
+#define END_BYTES      40u /* zeros that must follow: a head, on the 8-byte grid */
+
+void sync_init(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    w->fd = -1;
+    w->is_clean = true;
+    w->iov = mem_new_array(struct iovec, IOV_COUNT);
+    w->zeros = mem_zalloc(2 * RING_PAGE);
+    w->copy = mem_alloc(COPY_BYTES);
+}
+
+void sync_fini(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    if (w->fd != -1)
+        close(w->fd);
+    w->fd = -1;
+    mem_free(w->iov);
+    mem_free(w->zeros);
+    mem_free(w->copy);
+}
+
+static uint64_t rest_of(const struct ring_writer_state *w)
+{
+    return w->seg ? w->seg->bytes - w->at : 0;
+}
+
+/* --- completing groups --- */
+
+static void complete(struct ring *r, struct feed_group *g, const struct err *err)
+{
+    uint64_t bytes = g->bytes;
+
+    g->done(g->ctx, err);
+    atomic_fetch_sub(&r->pending, bytes);
+}
+
+static void fail_group(struct ring *r, struct feed_group *g, const struct err *err)
+{
+    complete(r, g, err);
+    feed_group_free(g);
+}
+
+static void fail_list(struct ring *r, struct feed_group *g, const struct err *err)
+{
+    while (g) {
+        struct feed_group *next = (struct feed_group *)(void *)g->node.next;
+
+        fail_group(r, g, err);
+        g = next;
+    }
+}
+
+/* The groups are on disk: answer, then hand them to the reader. */
+static void accept(struct ring *r, struct feed_group *first, struct feed_group *last)
+{
+    const struct err none = ERR_INIT;
+    size_t bytes = 0;
+    size_t records = 0;
+
+    for (struct feed_group *g = first;; g = (struct feed_group *)(void *)g->node.next) {
+        bytes += g->bytes;
+        records += g->count;
+        complete(r, g, &none);
+        if (g == last)
+            break;
+    }
+    metric_add(r->metrics.appended, records);
+    reader_publish(r, first, last, bytes, r->writer.next);
+}
+
+/* --- segments --- */
+
+/* Everything from sequence `end` on is given up: segments that only hold such are deleted. */
+static void cut_chain(struct ring *r, uint64_t end)
+{
+    lock_take(&r->lock);
+    while (!list_is_empty(&r->chain)) {
+        struct segment *s = list_entry(r->chain.prev, struct segment, node);
+
+        s->end = MIN(s->end, end);
+        if (s->use.base < end)
+            break;
+        list_remove(&s->node);
+        list_push_back(&r->doomed, &s->node);
+    }
+    retain_recount(r);
+    cond_signal(&r->tidy_cond);
+    lock_drop(&r->lock);
+}
+
+static void adopt(struct ring *r, struct segment *s, int fd)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    if (w->fd != -1)
+        close(w->fd);
+    lock_take(&r->lock);
+    if (w->seg)
+        w->seg->end = w->next;
+    s->end = SEGMENT_OPEN;
+    s->used = SEGMENT_HEAD_BYTES;
+    s->mark_count = 0;
+    list_push_back(&r->chain, &s->node);
+    w->seg = s;
+    retain_reap(r);
+    retain_recount(r);
+    lock_drop(&r->lock);
+    w->fd = fd;
+    segment_path(r->dir, s->slot, ".seg", w->path);
+    w->at = SEGMENT_HEAD_BYTES;
+    w->bound = w->next;
+    w->chain_lap = s->use.lap_no;
+    w->is_clean = r->opt.sync != RING_SYNC_NEVER;
+    w->has_mark = false;
+    atomic_store(&r->why, RING_WHY_NOT);
+}
+
+static bool start_lap(struct ring *r, struct segment *s, uint64_t group_first, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    char path[RING_PATH_MAX];
+    int fd = segment_open(r->dir, s->slot, true, err);
+
+    if (fd == -1)
+        return false;
+    s->use = (struct segment_use){
+        .ring_id = r->ring_id,
+        .lap_no = ++w->lap_no,
+        .lap_id = rand_u64(),
+        .base = w->next,
+        .previous_end = MIN(w->bound, w->next),
+        .previous_lap_no = w->chain_lap,
+        .group_first = group_first,
+        .created_us = (uint64_t)clock_wall_us(),
+    };
+    lock_take(&r->lock);
+    s->use.released = r->released;
+    lock_drop(&r->lock);
+    segment_path(r->dir, s->slot, ".seg", path);
+    fault_crash("ring.before_head");
+    if (!segment_write_head(fd, &s->use, path, err)) {
+        close(fd);
+        return false;
+    }
+    fault_crash("ring.head_synced");
+    adopt(r, s, fd);
+    return true;
+}
+
+bool sync_open_fresh(struct ring *r, uint64_t need, uint64_t group_first, int tries,
+                     struct err *err)
+{
+    for (int i = 0; i < tries; i++) {
+        struct segment *s = retain_take(r, need, i == 0 && r->writer.lap_no == 0, err);
+
+        if (!s)
+            return false;
+        if (start_lap(r, s, group_first, err))
+            return true;
+        log_error("ring", "segment given up", KV_STR("dir", r->dir), KV_U64("slot", s->slot),
+                  KV_ERR(err));
+        retain_bury(r, s);
+    }
+    return false;
+}
+
+/* There is no segment to write to until TIDY asks for another try. */
+void sync_lose_segment(struct ring *r, const struct err *err)
+{
+    int why = RING_WHY_IO;
+
+    if (err->code == ERR_FULL)
+        why = atomic_load(&r->short_of) == RING_WHY_BUDGET ? RING_WHY_BUDGET : RING_WHY_DISK;
+    atomic_store(&r->why, why);
+    log_error("ring", "ring is read-only", KV_STR("dir", r->dir), KV_ERR(err));
+    lock_take(&r->lock);
+    retain_recount(r);
+    cond_signal(&r->tidy_cond);
+    lock_drop(&r->lock);
+}
+
+/* A write or sync failed; nothing from sequence `first` on counts. `failed`: linked, to be
+ * answered. */
+static void broken(struct ring *r, uint64_t first, struct feed_group *failed, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct err again = ERR_INIT;
+
+    log_error("ring", "segment closed after a failed write", KV_STR("file", w->path),
+              KV_U64("from_offset", first), KV_ERR(err));
+    lock_take(&r->lock);
+    w->seg->is_dead = true;
+    lock_drop(&r->lock);
+    w->seg = NULL;
+    close(w->fd);
+    w->fd = -1;
+    cut_chain(r, first);
+    w->next = first;
+    w->bound = first;
+    w->is_clean = true;
+    if (!sync_open_fresh(r, 1, first, 1, &again))
+        sync_lose_segment(r, &again);
+    fail_list(r, failed, err);
+}
+
+static void reopen(struct ring *r)
+{
+    struct err err = ERR_INIT;
+
+    if (!r->writer.seg && sync_open_fresh(r, 1, r->writer.next, 1, &err))
+        log_info("ring", "writing goes on", KV_STR("dir", r->dir),
+                 KV_U64("offset", r->writer.next));
+}
+
+/* --- writing --- */
+
+struct gather {
+    int iovs;
+    size_t copied;
+    uint64_t at; /* file offset of iov[0] */
+    uint64_t bytes;
+};
+
+static bool gather_flush(struct ring *r, struct gather *ga, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    if (ga->iovs && !segment_write(w->fd, w->iov, ga->iovs, ga->at, w->path, err))
+        return false;
+    ga->at += ga->bytes;
+    ga->bytes = 0;
+    ga->iovs = 0;
+    ga->copied = 0;
+    return true;
+}
+
+static bool gather_add(struct ring *r, struct gather *ga, char *bytes, size_t len, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    bool is_small = len <= COPY_GROUP_MAX;
+    struct iovec *last;
+
+    if ((ga->iovs == IOV_COUNT || (is_small && ga->copied + len > COPY_BYTES)) &&
+        !gather_flush(r, ga, err))
+        return false;
+    if (is_small) {
+        char *to = w->copy + ga->copied;
+
+        memcpy(to, bytes, len);
+        bytes = to;
+        ga->copied += len;
+    }
+    ga->bytes += len;
+    last = ga->iovs ? &w->iov[ga->iovs - 1] : NULL;
+    if (last && (char *)last->iov_base + last->iov_len == bytes)
+        last->iov_len += len;
+    else
+        w->iov[ga->iovs++] = (struct iovec){.iov_base = bytes, .iov_len = len};
+    return true;
+}
+
+/* Zeros to the end of the page, and at least what ends a lap when there is room. */
+static bool gather_end(struct ring *r, struct gather *ga, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    uint64_t end = ga->at + ga->bytes;
+    uint64_t to = (end + END_BYTES + RING_PAGE - 1) & ~(uint64_t)(RING_PAGE - 1);
+
+    to = MIN(to, w->seg->bytes);
+    if (to > end && !gather_add(r, ga, w->zeros, (size_t)(to - end), err))
+        return false;
+    return gather_flush(r, ga, err);
+}
+
+static bool sync_now(struct ring *r, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    int64_t start = clock_mono_us();
+
+    fault_crash("ring.before_sync");
+    if (!segment_sync(w->fd, w->path, err))
+        return false;
+    fault_crash("ring.synced");
+    metric_observe(r->metrics.fsync, (double)(clock_mono_us() - start) / 1e6);
+    w->is_clean = true;
+    return true;
+}
+
+/* What was written up to file offset `at` (sequence w->next): sync as the mode wants, note it. */
+static bool settle(struct ring *r, uint64_t at, bool must_sync, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    w->has_mark = false;
+    if (w->is_clean) {
+        w->is_clean = false;
+        w->dirty_since_us = clock_mono_us();
+    }
+    if (r->opt.sync == RING_SYNC_ALWAYS || (must_sync && r->opt.sync == RING_SYNC_INTERVAL) ||
+        (r->opt.sync == RING_SYNC_INTERVAL &&
+         clock_mono_us() - w->dirty_since_us >= RING_INTERVAL_US)) {
+        if (!sync_now(r, err))
+            return false;
+    }
+    w->at = at;
+    w->bound = w->next;
+    lock_take(&r->lock);
+    w->seg->used = at;
+    segment_mark_add(w->seg, w->next, at);
+    if (r->spares_wanted == 0 && at * 2 >= w->seg->bytes) {
+        r->spares_wanted = RING_SPARES;
+        cond_signal(&r->tidy_cond);
+    }
+    retain_recount(r);
+    lock_drop(&r->lock);
+    return true;
+}
+
+static uint64_t stamp(struct ring_writer_state *w, struct feed_group *g, size_t from, size_t to,
+                      uint64_t sequence, bool is_write_start)
+{
+    for (size_t at = from; at < to; sequence++) {
+        struct record_head head;
+        unsigned flags = 0;
+
+        memcpy(&head, g->block->bytes + at, sizeof(head));
+        if (at == 0)
+            flags |= RECORD_FLAG_FIRST;
+        if (at + record_bytes(head.length) == g->bytes)
+            flags |= RECORD_FLAG_LAST;
+        if (at == from && is_write_start && w->is_clean)
+            flags |= RECORD_FLAG_SYNCED;
+        record_stamp(g->block->bytes + at, w->seg->use.lap_id, sequence, (uint16_t)flags);
+        at += record_bytes(head.length);
+    }
+    return sequence;
+}
+
+/* Writes and answers the run. On failure too: then its groups are answered with the error. */
+static void flush(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct feed_group *first = w->run;
+    struct feed_group *last = w->run_last;
+    struct gather ga = {.at = w->at};
+    uint64_t at = w->at + w->run_bytes;
+    struct err err = ERR_INIT;
+    bool ok = true;
+
+    if (!first)
+        return;
+    metric_observe(r->metrics.group_size, (double)w->run_groups);
+    w->run = w->run_last = NULL;
+    w->run_bytes = 0;
+    w->run_groups = 0;
+    last->node.next = NULL;
+    for (struct feed_group *g = first; ok && g; g = (struct feed_group *)(void *)g->node.next)
+        ok = gather_add(r, &ga, g->block->bytes, g->bytes, &err);
+    fault_crash("ring.before_write");
+    if (ok && gather_end(r, &ga, &err) && settle(r, at, false, &err))
+        accept(r, first, last);
+    else
+        broken(r, first->first, first, &err);
+}
+
+/* A sync that failed outside a group: those were answered already (RING_SYNC_INTERVAL). */
+static void sync_late(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct err err = ERR_INIT;
+
+    if (!w->seg || w->is_clean || sync_now(r, &err))
+        return;
+    log_error("ring", "acknowledged events may be lost, their late sync failed",
+              KV_STR("file", w->path), KV_ERR(&err));
+    broken(r, w->next, NULL, &err);
+}
+
+/* --- placing groups --- */
+
+static void add_to_run(struct ring *r, struct feed_group *g)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    g->first = w->next;
+    w->next = stamp(w, g, 0, g->bytes, w->next, !w->run);
+    g->node.next = NULL;
+    if (w->run)
+        w->run_last->node.next = &g->node;
+    else
+        w->run = g;
+    w->run_last = g;
+    w->run_bytes += g->bytes;
+    w->run_groups++;
+}
+
+/* The end of the whole records from `from` on that fit `room`. */
+static size_t fit(const struct feed_group *g, size_t from, uint64_t room)
+{
+    size_t to = from;
+
+    while (to < g->bytes) {
+        struct record_head head;
+        size_t bytes;
+
+        memcpy(&head, g->block->bytes + to, sizeof(head));
+        bytes = record_bytes(head.length);
+        if (to + bytes - from > room)
+            break;
+        to += bytes;
+    }
+    return to;
+}
+
+/* All segments that the group will need, before anything of it is written. */
+static bool reserve(struct ring *r, const struct feed_group *g, struct list *reserved,
+                    struct err *err)
+{
+    uint64_t whole = r->segment_bytes - SEGMENT_HEAD_BYTES;
+
+    for (size_t at = fit(g, 0, rest_of(&r->writer)); at < g->bytes; at = fit(g, at, whole)) {
+        struct segment *s = retain_take(r, whole, false, err);
+
+        if (!s)
+            return false;
+        list_push_back(reserved, &s->node);
+    }
+    return true;
+}
+
+static bool span_part(struct ring *r, struct feed_group *g, size_t from, size_t to, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct gather ga = {.at = w->at};
+    uint64_t at = w->at + (to - from);
+
+    w->next = stamp(w, g, from, to, w->next, true);
+    return gather_add(r, &ga, g->block->bytes + from, to - from, err) && gather_end(r, &ga, err) &&
+           settle(r, at, to < g->bytes, err);
+}
+
+static struct segment *take_reserved(struct list *reserved)
+{
+    struct segment *s =
+        list_is_empty(reserved) ? NULL : list_entry(reserved->next, struct segment, node);
+
+    if (s)
+        list_remove(&s->node);
+    return s;
+}
+
+/* Writes a group that is larger than a segment; the run is empty. */
+static void span(struct ring *r, struct feed_group *g)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct list reserved = LIST_INIT(reserved);
+    struct err err = ERR_INIT;
+    struct segment *s = NULL;
+    size_t from = 0;
+    bool ok = true;
+
+    g->first = w->next;
+    g->node.next = NULL;
+    metric_observe(r->metrics.group_size, 1);
+    if (!reserve(r, g, &reserved, &err)) {
+        fail_group(r, g, &err);
+        goto out;
+    }
+    while (ok && from < g->bytes) {
+        size_t to = fit(g, from, rest_of(w));
+
+        if (to > from)
+            ok = span_part(r, g, from, to, &err);
+        from = to;
+        if (ok && from < g->bytes) {
+            s = take_reserved(&reserved);
+            CHECK(s);
+            ok = start_lap(r, s, g->first, &err);
+            if (!ok)
+                retain_bury(r, s);
+        }
+    }
+    if (ok)
+        accept(r, g, g);
+    else
+        broken(r, g->first, g, &err);
+out:
+    while ((s = take_reserved(&reserved)) != NULL)
+        retain_give_back(r, s);
+}
+
+/* Makes room for a group that does not fit the rest. */
+static bool next_segment(struct ring *r, const struct feed_group *g, struct err *err)
+{
+    struct ring_writer_state *w = &r->writer;
+
+    if (sync_open_fresh(r, g->bytes, w->next, 2, err))
+        return true;
+    /* Without room the current segment still takes smaller groups. */
+    if (err->code == ERR_FULL) {
+        retain_short(r);
+    } else {
+        lock_take(&r->lock);
+        w->seg->end = w->next;
+        lock_drop(&r->lock);
+        w->seg = NULL;
+        close(w->fd);
+        w->fd = -1;
+        sync_lose_segment(r, err);
+    }
+    return false;
+}
+
+static void place(struct ring *r, struct feed_group *g)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct err err = ERR_INIT;
+
+    if (w->seg && g->bytes > rest_of(w) - w->run_bytes) {
+        flush(r);
+        if (r->opt.sync == RING_SYNC_INTERVAL)
+            sync_late(r); /* before a head says so */
+        if (w->seg && g->bytes > r->segment_bytes - SEGMENT_HEAD_BYTES) {
+            span(r, g);
+            return;
+        }
+        if (w->seg && g->bytes > rest_of(w) && !next_segment(r, g, &err)) {
+            fail_group(r, g, &err);
+            return;
+        }
+    }
+    if (!w->seg) {
+        retain_explain(atomic_load(&r->why), &err);
+        fail_group(r, g, &err);
+        return;
+    }
+    add_to_run(r, g);
+}
+
+static void write_all(struct ring *r, struct mpsc_node *n)
+{
+    retain_look_at_disk(r, false);
+    while (n) {
+        struct mpsc_node *next = n->next;
+
+        place(r, CONTAINER_OF(n, struct feed_group, node));
+        n = next;
+    }
+    flush(r);
+}
+
+void sync_fail_all(struct ring *r, struct err *err)
+{
+    struct mpsc_node *n = mpsc_take_all(&r->queue);
+
+    while (n) {
+        struct mpsc_node *next = n->next;
+
+        fail_group(r, CONTAINER_OF(n, struct feed_group, node), err);
+        n = next;
+    }
+}
+
+/* --- the loop --- */
+
+/* Before sleeping: everything before this place is on disk, nothing comes behind. */
+static void leave_mark(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+    char record[RECORD_HEAD_BYTES] = {0};
+    struct record_head head = {.type = RECORD_TYPE_MARK};
+    struct err err = ERR_INIT;
+
+    if (!w->seg || !w->is_clean || w->has_mark || rest_of(w) < END_BYTES)
+        return;
+    head.time_us = (uint64_t)clock_wall_us();
+    memcpy(record, &head, sizeof(head));
+    record_stamp(record, w->seg->use.lap_id, w->next, 0);
+    w->has_mark = true; /* it is a help only: not tried again when it fails */
+    if (!fs_pwrite(w->fd, record, sizeof(record), w->at, w->path, &err))
+        log_warn("ring", "mark not written", KV_ERR(&err));
+}
+
+static int64_t sleep_us(const struct ring *r)
+{
+    const struct ring_writer_state *w = &r->writer;
+
+    if (r->opt.sync != RING_SYNC_INTERVAL || !w->seg || w->is_clean)
+        return -1;
+    return MAX(0, w->dirty_since_us + RING_INTERVAL_US - clock_mono_us());
+}
+
+static void group_commit_delay(const struct ring *r)
+{
+    struct timespec t = {.tv_sec = r->opt.group_commit_us / 1000000,
+                         .tv_nsec = r->opt.group_commit_us % 1000000 * 1000};
+
+    if (r->opt.group_commit_us > 0)
+        nanosleep(&t, NULL);
+}
+
+/* Even without syncs in between (RING_SYNC_NEVER) a clean stop leaves everything on disk. */
+static void finish(struct ring *r)
+{
+    struct ring_writer_state *w = &r->writer;
+    struct err err = ERR_INIT;
+
+    sync_late(r);
+    leave_mark(r);
+    if (w->seg && w->has_mark && !segment_sync(w->fd, w->path, &err))
+        log_warn("ring", "mark not synced", KV_ERR(&err));
+}
+
+void sync_main(void *ring)
+{
+    struct ring *r = ring;
+    bool is_stopping = false;
+
+    ASSERT_THREAD(SYNC);
+    for (;;) {
+        is_stopping = atomic_load(&r->is_stopping);
+        if (!mpsc_is_empty(&r->queue)) {
+            group_commit_delay(r);
+            write_all(r, mpsc_take_all(&r->queue));
+            continue;
+        }
+        if (atomic_exchange(&r->wants_reopen, false))
+            reopen(r);
+        if (sleep_us(r) == 0)
+            sync_late(r);
+        leave_mark(r);
+        /* An appender that counts as pending pushes its group or takes the count back. */
+        if (is_stopping && atomic_load(&r->pending) == 0)
+            break;
+        mpsc_wait(&r->queue, is_stopping ? STOP_POLL_US : sleep_us(r));
+    }
+    finish(r);
+}
