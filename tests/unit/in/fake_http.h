@@ -1,4 +1,4 @@
-/* fake_http.h - the part of net/http_server.h that capture calls, without sockets.
+/* fake_http.h - answering and resuming requests (net/http_server.h) without sockets.
  *
  * A fake_exchange is one request and, once http_respond ran, its answer. http_resume keeps the
  * function until the test calls fake_http_run, so that a test can look between the sync and the
@@ -8,8 +8,6 @@
 
 #include "base/mem.h"
 #include "net/http_server.h"
-
-#include <pthread.h>
 
 #define FAKE_HEADERS_MAX 16
 
@@ -81,14 +79,6 @@ static inline bool fake_http_run(struct fake_exchange *x)
     if (fn)
         fn(x->resume_ctx);
     return fn != NULL;
-}
-
-struct slice http_header_get(const struct http_request *req, const char *name)
-{
-    for (size_t i = 0; i < req->header_count; i++)
-        if (slice_eq_nocase(req->headers[i].name, slice_cstr(name)))
-            return req->headers[i].value;
-    return SLICE_NONE;
 }
 
 void http_answer_header(struct http_request *req, const char *name, struct slice value)
