@@ -102,28 +102,40 @@ class Hedgerow {
   }
 
   async start() {
-    const { env = {}, provision, args = [] } = this.options;
+    this.launch();
+    return this.ready();
+  }
+
+  // Starts the process without waiting for it. `wrap` is a command that runs the program given behind it.
+  launch() {
+    const { env = {}, provision, args = [], wrap = [] } = this.options;
     const settings = { DATA_DIR: this.dataDir, CAPTURE_PORT: '0', HTTP_SERVER_PORT: '0', ...env };
     if (provision) {
       settings.PROVISION_FILE = path.join(this.dataDir, 'provision.json');
       fs.mkdirSync(this.dataDir, { recursive: true });
       fs.writeFileSync(settings.PROVISION_FILE, JSON.stringify(provision));
     }
-    const program = process.env.HEDGEROW_BIN ?? path.join(__dirname, '../../build/hedgerow');
-    this.child = spawn(program, args, { env: environment(settings), stdio: ['ignore', 'pipe', 'pipe'] });
+    const program = this.options.program ?? process.env.HEDGEROW_BIN ?? path.join(__dirname, '../../build/hedgerow');
+    const [command, ...rest] = [...wrap, program, ...args];
+    this.child = spawn(command, rest, { env: environment(settings), stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this.child);
     this.exited = new Promise((resolve) => {
       this.child.on('error', (error) => {
         this.failure = error;
         resolve({ code: null, signal: null });
       });
-      this.child.on('exit', (code, signal) => resolve({ code, signal }));
+      this.child.on('close', (code, signal) => resolve({ code, signal }));
     }).then((how) => {
       running.delete(this.child);
       return (this.how = how);
     });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.on('data', (part) => (this.output = (this.output + part).slice(-OUTPUT_MAX)));
+  }
+
+  // Waits until it takes requests; one that does not get there is removed.
+  async ready() {
+    const { provision } = this.options;
     try {
       await waitFor(() => this.how || this.readPorts(), { timeoutMs: START_MS, what: 'the program is ready' });
       if (this.how) throw new Error('the program ended at start');
@@ -199,9 +211,10 @@ class Hedgerow {
   }
 }
 
-// Options: env (settings), provision (object for PROVISION_FILE), dataDir (kept by stop()), args (command line).
+// Options: env (settings), provision (object for PROVISION_FILE), dataDir (kept by stop()), args (command line), program,
+// wrap (command in front of the program).
 function startHedgerow(options = {}) {
   return new Hedgerow(options).start();
 }
 
-module.exports = { startHedgerow, waitFor, request };
+module.exports = { Hedgerow, startHedgerow, waitFor, request };
