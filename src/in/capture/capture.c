@@ -203,6 +203,8 @@ static void refuse(struct capture *c, struct http_request *req, enum capture_rep
 
 static void count_events(const struct capture *c, const struct capture_events *events)
 {
+    if (events->received == 0)
+        return;
     metric_add(c->metrics.received, events->received);
     for (int i = 0; i < CAPTURE_DROP_COUNT; i++)
         if (events->dropped[i])
@@ -368,7 +370,7 @@ static void make_event_metrics(struct capture_metrics *cm, struct metrics *m)
     struct buf label = BUF_INIT(128);
 
     cm->received = metric_new_counter(m, "hedgerow_capture_events_received_total", NULL,
-                                      "Events in readable requests of known teams.");
+                                      "Events of accepted requests, those left out included.");
     cm->accepted =
         metric_new_counter(m, "hedgerow_capture_events_total", "outcome=\"accepted\"", events_help);
     metric_new_alias(m, "capture_events_received_total", NULL,

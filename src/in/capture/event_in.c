@@ -429,9 +429,12 @@ enum capture_reply capture_events_read(const struct capture_events_input *in,
     reply = read_root(&r);
     out->received = r.members;
     if (reply != CAPTURE_OK) {
+        /* Nothing of the request came in; only the one event that was too big alone is counted. */
+        size_t too_big = r.members == 1 ? out->dropped[CAPTURE_DROP_TOO_BIG] : 0;
+
         feed_group_free(out->group);
-        out->group = NULL;
-        out->accepted = 0;
+        *out = (struct capture_events){.received = too_big};
+        out->dropped[CAPTURE_DROP_TOO_BIG] = too_big;
     }
     return reply;
 }

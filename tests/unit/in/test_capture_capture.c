@@ -282,6 +282,7 @@ static void refusals_leave_no_trace(void **state)
     assert_int_equal(f->feed.appends, 0);
     assert_metric(f, "hedgerow_capture_refused_total{reason=\"no_data\"} 2\n");
     assert_metric(f, "hedgerow_capture_refused_total{reason=\"invalid_payload\"} 2\n");
+    assert_metric(f, "hedgerow_capture_events_received_total 0\n");
 }
 
 static void a_sole_event_too_big_is_413(void **state)

@@ -140,6 +140,7 @@ static void refuses_the_whole_request(void **state)
         assert_string_equal(p.err.text, table[i][1]);
         assert_null(p.events.group);
         assert_int_equal(p.events.accepted, 0);
+        assert_int_equal(p.events.received, 0);
         posted_free(&p);
     }
 }
