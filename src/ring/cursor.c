@@ -30,6 +30,13 @@ void cursor_init(struct cursor *c)
     c->fd = -1;
 }
 
+void cursor_extend(struct cursor *c, const struct segment *s, uint64_t limit)
+{
+    /* Of the segment being written, what is not yet there must not get into a block. */
+    c->file_bytes = s->end == SEGMENT_OPEN ? s->used : s->bytes;
+    c->limit = limit;
+}
+
 bool cursor_open(struct cursor *c, const char *dir, const struct segment *s, uint64_t at,
                  uint64_t sequence, uint64_t limit, struct err *err)
 {
@@ -40,12 +47,13 @@ bool cursor_open(struct cursor *c, const char *dir, const struct segment *s, uin
     c->fd = segment_open(dir, s->slot, false, err);
     if (c->fd == -1)
         return false;
+    cursor_extend(c, s, limit);
     /* The file may have been cut since its size was noted. */
-    c->file_bytes = fstat(c->fd, &st) == 0 ? (uint64_t)st.st_size : s->bytes;
+    if (fstat(c->fd, &st) == 0)
+        c->file_bytes = MIN(c->file_bytes, (uint64_t)st.st_size);
     c->lap_id = s->use.lap_id;
     c->at = at;
     c->expect = sequence;
-    c->limit = limit;
     c->is_marked = false;
     c->is_torn = false;
     return true;

@@ -343,7 +343,7 @@ static enum seek seek(struct ring *r, uint64_t end, struct err *err)
     if (rd->next >= end)
         return SEEK_AGAIN;
     if (rd->cursor.fd != -1 && rd->lap_no == copy.use.lap_no && rd->cursor.expect == rd->next) {
-        rd->cursor.limit = MIN(copy.end, end);
+        cursor_extend(&rd->cursor, &copy, MIN(copy.end, end));
         return SEEK_THERE;
     }
     rd->lap_no = copy.use.lap_no;

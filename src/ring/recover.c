@@ -116,7 +116,7 @@ static bool load_heads(struct recover *rec, struct list *valid, struct err *err)
     uint32_t slot;
 
     if (!d)
-        return err_errno(err, errno, "cannot read ring directory %s", rec->dir);
+        return err_set(err, ERR_IO, "cannot read ring directory %s: %s", rec->dir, strerror(errno));
     while (errno = 0, (e = readdir(d)) != NULL) {
         if (is_segment_name(e->d_name, ".seg", &slot)) {
             if (!load_segment(rec, slot, valid, err))

@@ -1,7 +1,7 @@
 /* retain.c - space: budget, spares, reuse, and the TIDY thread that works on them.
  *
  * Files are in one of four lists (under `lock`): chain (records that may be unread), spares (may be
- * overwritten), doomed (to be deleted), making. A chain segment becomes a spare when the store has
+ * overwritten), doomed (to be deleted), in_hand. A chain segment becomes a spare when the store has
  * released everything in it; a dead one, or one of another size, is doomed instead.
  *
  * TIDY keeps RING_SPARES spares ready, from the moment the current segment is half full for the
@@ -126,7 +126,7 @@ void retain_explain(int why, struct err *err)
 
 static bool is_slot_used(const struct ring *r, uint32_t slot)
 {
-    const struct list *lists[] = {&r->chain, &r->spares, &r->doomed, &r->making};
+    const struct list *lists[] = {&r->chain, &r->spares, &r->doomed, &r->in_hand};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_each (n, lists[i]) {
@@ -137,7 +137,7 @@ static bool is_slot_used(const struct ring *r, uint32_t slot)
     return false;
 }
 
-/* Accounts for a new file and puts it into `making`. Lock held. */
+/* Accounts for a new file and puts it into `in_hand`. Lock held. */
 static struct segment *begin_making(struct ring *r, uint64_t bytes)
 {
     uint32_t slot = 0;
@@ -146,21 +146,21 @@ static struct segment *begin_making(struct ring *r, uint64_t bytes)
     while (is_slot_used(r, slot))
         slot++;
     s = segment_new(slot, bytes);
-    list_push_back(&r->making, &s->node);
+    list_push_back(&r->in_hand, &s->node);
     r->total_bytes += bytes;
     return s;
 }
 
-/* Creates the file, without the lock, and takes it out of `making`. NULL when that fails. */
+/* Creates the file, without the lock. NULL when that fails. */
 static struct segment *finish_making(struct ring *r, struct segment *s, struct err *err)
 {
     bool ok = segment_create(r->dir, s->slot, s->bytes, err);
 
     lock_take(&r->lock);
-    list_remove(&s->node);
-    if (!ok)
+    if (!ok) {
         r->total_bytes -= s->bytes;
-    else if (r->disk_free > s->bytes)
+        list_remove(&s->node);
+    } else if (r->disk_free > s->bytes)
         r->disk_free -= s->bytes;
     else
         r->disk_free = 0;
@@ -204,6 +204,7 @@ struct segment *retain_take(struct ring *r, uint64_t need, bool is_first, struct
     s = best_spare(r, need);
     if (s) {
         list_remove(&s->node);
+        list_push_back(&r->in_hand, &s->node);
         retain_recount(r);
         cond_signal(&r->tidy_cond);
         lock_drop(&r->lock);
@@ -230,6 +231,7 @@ static bool is_spare_welcome(const struct ring *r, const struct segment *s)
 void retain_give_back(struct ring *r, struct segment *s)
 {
     lock_take(&r->lock);
+    list_remove(&s->node);
     list_push_back(&r->spares, &s->node);
     retain_recount(r);
     cond_signal(&r->tidy_cond);
@@ -240,6 +242,7 @@ void retain_bury(struct ring *r, struct segment *s)
 {
     lock_take(&r->lock);
     s->is_dead = true;
+    list_remove(&s->node);
     list_push_back(&r->doomed, &s->node);
     cond_signal(&r->tidy_cond);
     lock_drop(&r->lock);
@@ -320,6 +323,7 @@ static void make_spare(struct ring *r)
     s = finish_making(r, s, &err);
     lock_take(&r->lock);
     if (s) {
+        list_remove(&s->node);
         list_push_back(&r->spares, &s->node);
         retain_recount(r);
     } else {

@@ -200,8 +200,11 @@ static bool open_dir(struct ring *r, struct err *err)
     bool is_foreign;
     bool ok = false;
 
-    if (!fs_mkdirs(r->dir, 0750, err))
-        return false;
+    if (!fs_mkdirs(r->dir, 0750, err)) {
+        if (err->code == ERR_GONE) /* has a meaning of its own here */
+            err->code = ERR_IO;
+        return err_wrap(err, "ring");
+    }
     if (!recover_load(r->dir, r->opt.has_position ? &r->position.ring_id : NULL, &rec, err) ||
         !decide(r, &rec, &base, err))
         goto out;
@@ -298,7 +301,7 @@ static struct ring *ring_new(const struct ring_options *opt)
     list_init(&r->chain);
     list_init(&r->spares);
     list_init(&r->doomed);
-    list_init(&r->making);
+    list_init(&r->in_hand);
     mpsc_init(&r->queue, "ring queue", NULL, NULL);
     new_metrics(r, opt->metrics);
     sync_init(r);
@@ -374,7 +377,7 @@ void ring_free(struct ring *r)
     free_segments(&r->chain);
     free_segments(&r->spares);
     free_segments(&r->doomed);
-    free_segments(&r->making);
+    free_segments(&r->in_hand);
     mpsc_fini(&r->queue);
     cond_fini(&r->tidy_cond);
     lock_fini(&r->lock);

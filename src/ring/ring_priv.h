@@ -140,6 +140,8 @@ struct cursor {
 void cursor_init(struct cursor *c);
 MUST_CHECK bool cursor_open(struct cursor *c, const char *dir, const struct segment *s, uint64_t at,
                             uint64_t sequence, uint64_t limit, struct err *err);
+/* More of the same segment may be read now. */
+void cursor_extend(struct cursor *c, const struct segment *s, uint64_t limit);
 void cursor_close(struct cursor *c); /* closed is legal */
 /* The record's block carries no reference of its own: take one to keep it. */
 enum cursor_step cursor_next(struct cursor *c, struct feed_record *rec);
@@ -190,6 +192,11 @@ struct ring_metrics {
     struct metric_histogram *fsync, *group_size;
 };
 
+struct ring_answer {
+    feed_done_fn *done;
+    void *ctx;
+};
+
 struct ring_writer_state {
     struct segment *seg; /* last of the chain; NULL: read-only */
     int fd;
@@ -205,6 +212,8 @@ struct ring_writer_state {
     struct feed_group *run, *run_last; /* stamped, not yet written */
     uint64_t run_bytes;
     size_t run_groups;
+    struct ring_answer *answers; /* space for those of one run */
+    size_t answer_cap;
     struct iovec *iov;
     char *zeros; /* two pages */
     char *copy;  /* small groups are gathered here */
@@ -254,10 +263,10 @@ struct ring {
 
     struct lock lock;
     struct cond tidy_cond;
-    struct list chain;  /* hold records, by lap */
-    struct list spares; /* may be overwritten */
-    struct list doomed; /* will be deleted */
-    struct list making; /* being created */
+    struct list chain;   /* hold records, by lap */
+    struct list spares;  /* may be overwritten */
+    struct list doomed;  /* will be deleted */
+    struct list in_hand; /* being created, or taken and not yet in use */
     size_t spares_wanted;
     uint64_t total_bytes; /* of all these */
     uint64_t released;
@@ -298,11 +307,12 @@ void sync_fail_all(struct ring *r, struct err *err); /* completes what is queued
 
 /* retain.c */
 void retain_main(void *ring);
-/* A spare, or a new file, for `need` bytes of records. `is_first`: budget does not count. */
+/* A spare, or a new file, for `need` bytes of records; it is in `in_hand` until it goes to the
+ * chain, back or is buried. `is_first`: budget does not count. */
 MUST_CHECK struct segment *retain_take(struct ring *r, uint64_t need, bool is_first,
                                        struct err *err);
 void retain_give_back(struct ring *r, struct segment *s); /* unused: it is a spare again */
-void retain_bury(struct ring *r, struct segment *s);      /* not in a list: will be deleted */
+void retain_bury(struct ring *r, struct segment *s);      /* will be deleted */
 void retain_release(struct ring *r, uint64_t offset);
 /* The error that an appender gets. */
 void retain_explain(int why, struct err *err);

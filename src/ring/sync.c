@@ -55,6 +55,7 @@ void sync_fini(struct ring *r)
     mem_free(w->iov);
     mem_free(w->zeros);
     mem_free(w->copy);
+    mem_free(w->answers);
 }
 
 static uint64_t rest_of(const struct ring_writer_state *w)
@@ -64,46 +65,52 @@ static uint64_t rest_of(const struct ring_writer_state *w)
 
 /* --- completing groups --- */
 
-static void complete(struct ring *r, struct feed_group *g, const struct err *err)
+static struct feed_group *next_of(const struct feed_group *g)
 {
-    uint64_t bytes = g->bytes;
-
-    g->done(g->ctx, err);
-    atomic_fetch_sub(&r->pending, bytes);
+    return (struct feed_group *)(void *)g->node.next;
 }
 
 static void fail_group(struct ring *r, struct feed_group *g, const struct err *err)
 {
-    complete(r, g, err);
+    g->done(g->ctx, err);
+    atomic_fetch_sub(&r->pending, g->bytes);
     feed_group_free(g);
 }
 
 static void fail_list(struct ring *r, struct feed_group *g, const struct err *err)
 {
     while (g) {
-        struct feed_group *next = (struct feed_group *)(void *)g->node.next;
+        struct feed_group *next = next_of(g);
 
         fail_group(r, g, err);
         g = next;
     }
 }
 
-/* The groups are on disk: answer, then hand them to the reader. */
-static void accept(struct ring *r, struct feed_group *first, struct feed_group *last)
+/* The groups are on disk: hand them to the reader, then answer. In this order an event that was
+ * answered can be read; the reader may free the groups at once, so the answers are noted before. */
+static void accept(struct ring *r, struct feed_group *first, struct feed_group *last, size_t groups)
 {
+    struct ring_writer_state *w = &r->writer;
     const struct err none = ERR_INIT;
+    struct feed_group *g = first;
     size_t bytes = 0;
     size_t records = 0;
 
-    for (struct feed_group *g = first;; g = (struct feed_group *)(void *)g->node.next) {
+    if (groups > w->answer_cap) {
+        w->answer_cap = groups * 2;
+        w->answers = mem_realloc(w->answers, w->answer_cap * sizeof(*w->answers));
+    }
+    for (size_t i = 0; i < groups; i++, g = next_of(g)) {
+        w->answers[i] = (struct ring_answer){.done = g->done, .ctx = g->ctx};
         bytes += g->bytes;
         records += g->count;
-        complete(r, g, &none);
-        if (g == last)
-            break;
     }
     metric_add(r->metrics.appended, records);
-    reader_publish(r, first, last, bytes, r->writer.next);
+    reader_publish(r, first, last, bytes, w->next);
+    for (size_t i = 0; i < groups; i++)
+        w->answers[i].done(w->answers[i].ctx, &none);
+    atomic_fetch_sub(&r->pending, bytes);
 }
 
 /* --- segments --- */
@@ -138,6 +145,7 @@ static void adopt(struct ring *r, struct segment *s, int fd)
     s->end = SEGMENT_OPEN;
     s->used = SEGMENT_HEAD_BYTES;
     s->mark_count = 0;
+    list_remove(&s->node);
     list_push_back(&r->chain, &s->node);
     w->seg = s;
     retain_reap(r);
@@ -380,6 +388,7 @@ static void flush(struct ring *r)
     struct ring_writer_state *w = &r->writer;
     struct feed_group *first = w->run;
     struct feed_group *last = w->run_last;
+    size_t groups = w->run_groups;
     struct gather ga = {.at = w->at};
     uint64_t at = w->at + w->run_bytes;
     struct err err = ERR_INIT;
@@ -387,16 +396,16 @@ static void flush(struct ring *r)
 
     if (!first)
         return;
-    metric_observe(r->metrics.group_size, (double)w->run_groups);
+    metric_observe(r->metrics.group_size, (double)groups);
     w->run = w->run_last = NULL;
     w->run_bytes = 0;
     w->run_groups = 0;
     last->node.next = NULL;
-    for (struct feed_group *g = first; ok && g; g = (struct feed_group *)(void *)g->node.next)
+    for (struct feed_group *g = first; ok && g; g = next_of(g))
         ok = gather_add(r, &ga, g->block->bytes, g->bytes, &err);
     fault_crash("ring.before_write");
     if (ok && gather_end(r, &ga, &err) && settle(r, at, false, &err))
-        accept(r, first, last);
+        accept(r, first, last, groups);
     else
         broken(r, first->first, first, &err);
 }
@@ -450,20 +459,37 @@ static size_t fit(const struct feed_group *g, size_t from, uint64_t room)
     return to;
 }
 
+struct reserve {
+    struct segment **segments;
+    size_t count, used;
+};
+
 /* All segments that the group will need, before anything of it is written. */
-static bool reserve(struct ring *r, const struct feed_group *g, struct list *reserved,
-                    struct err *err)
+static bool reserve_fill(struct ring *r, const struct feed_group *g, struct reserve *res,
+                         struct err *err)
 {
     uint64_t whole = r->segment_bytes - SEGMENT_HEAD_BYTES;
+    size_t first = fit(g, 0, rest_of(&r->writer));
+    size_t n = 0;
 
-    for (size_t at = fit(g, 0, rest_of(&r->writer)); at < g->bytes; at = fit(g, at, whole)) {
+    for (size_t at = first; at < g->bytes; at = fit(g, at, whole))
+        n++;
+    res->segments = mem_new_array(struct segment *, n);
+    while (res->count < n) {
         struct segment *s = retain_take(r, whole, false, err);
 
         if (!s)
             return false;
-        list_push_back(reserved, &s->node);
+        res->segments[res->count++] = s;
     }
     return true;
+}
+
+static void reserve_drop(struct ring *r, struct reserve *res)
+{
+    while (res->used < res->count)
+        retain_give_back(r, res->segments[res->used++]);
+    mem_free(res->segments);
 }
 
 static bool span_part(struct ring *r, struct feed_group *g, size_t from, size_t to, struct err *err)
@@ -477,32 +503,24 @@ static bool span_part(struct ring *r, struct feed_group *g, size_t from, size_t 
            settle(r, at, to < g->bytes, err);
 }
 
-static struct segment *take_reserved(struct list *reserved)
-{
-    struct segment *s =
-        list_is_empty(reserved) ? NULL : list_entry(reserved->next, struct segment, node);
-
-    if (s)
-        list_remove(&s->node);
-    return s;
-}
-
 /* Writes a group that is larger than a segment; the run is empty. */
 static void span(struct ring *r, struct feed_group *g)
 {
     struct ring_writer_state *w = &r->writer;
-    struct list reserved = LIST_INIT(reserved);
+    struct reserve res = {.count = 0};
     struct err err = ERR_INIT;
-    struct segment *s = NULL;
     size_t from = 0;
     bool ok = true;
 
     g->first = w->next;
     g->node.next = NULL;
     metric_observe(r->metrics.group_size, 1);
-    if (!reserve(r, g, &reserved, &err)) {
+    if (!reserve_fill(r, g, &res, &err)) {
+        if (err.code == ERR_FULL)
+            retain_short(r);
         fail_group(r, g, &err);
-        goto out;
+        reserve_drop(r, &res);
+        return;
     }
     while (ok && from < g->bytes) {
         size_t to = fit(g, from, rest_of(w));
@@ -511,20 +529,18 @@ static void span(struct ring *r, struct feed_group *g)
             ok = span_part(r, g, from, to, &err);
         from = to;
         if (ok && from < g->bytes) {
-            s = take_reserved(&reserved);
-            CHECK(s);
+            struct segment *s = res.segments[res.used++];
+
             ok = start_lap(r, s, g->first, &err);
             if (!ok)
                 retain_bury(r, s);
         }
     }
+    reserve_drop(r, &res);
     if (ok)
-        accept(r, g, g);
+        accept(r, g, g, 1);
     else
         broken(r, g->first, g, &err);
-out:
-    while ((s = take_reserved(&reserved)) != NULL)
-        retain_give_back(r, s);
 }
 
 /* Makes room for a group that does not fit the rest. */
