@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-#define JSON_INDEX_SMALL 32
+#define JSON_INDEX_SMALL 64
 
 struct json_index {
     struct slice *keys; /* in order of first appearance */

@@ -47,8 +47,8 @@ struct json_memory { /* one document's share */
     size_t used, max;
 };
 
-static pthread_key_t pool_key;
-static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
+static pthread_key_t json_pool_key;
+static pthread_once_t json_pool_once = PTHREAD_ONCE_INIT;
 
 static void pool_free(void *arg)
 {
@@ -62,18 +62,18 @@ static void pool_free(void *arg)
 
 static void pool_key_make(void)
 {
-    CHECK(pthread_key_create(&pool_key, pool_free) == 0);
+    CHECK(pthread_key_create(&json_pool_key, pool_free) == 0);
 }
 
 static struct json_pool *pool_of_thread(void)
 {
     struct json_pool *pool;
 
-    pthread_once(&pool_once, pool_key_make);
-    pool = pthread_getspecific(pool_key);
+    pthread_once(&json_pool_once, pool_key_make);
+    pool = pthread_getspecific(json_pool_key);
     if (!pool) {
         pool = mem_new(struct json_pool);
-        CHECK(pthread_setspecific(pool_key, pool) == 0);
+        CHECK(pthread_setspecific(json_pool_key, pool) == 0);
     }
     return pool;
 }
@@ -332,7 +332,7 @@ bool json_doc_read(struct slice text, const struct json_read_options *opt, struc
     doc->pool = memory;
     if (!settle(doc->doc, opt->raw_numbers)) {
         json_doc_free(doc);
-        return err_set(err, ERR_LIMIT, "JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
+        return err_set(err, ERR_INPUT, "JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
     }
     return true;
 }

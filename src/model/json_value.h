@@ -31,7 +31,8 @@ struct json_read_options {
     size_t memory_max; /* bytes the parser may use; 0: 16 MiB */
 };
 
-/* ERR_INPUT: text says what and at which byte; ERR_LIMIT: depth or memory. doc is empty on failure.
+/* ERR_INPUT: text says what and at which byte, or that the depth is over; ERR_LIMIT: memory. doc is
+ * empty on failure.
  */
 MUST_CHECK bool json_doc_read(struct slice text, const struct json_read_options *opt,
                               struct json_doc *doc, struct err *err);
