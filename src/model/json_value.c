@@ -27,8 +27,7 @@
 #define CACHED_BLOCKS    8
 #define CACHED_BLOCK_MAX ((size_t)1 << 20)
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 struct block { /* 16 bytes in front of what yyjson gets */
     size_t cap;
@@ -176,8 +175,7 @@ static void memory_close(struct json_memory *m)
         mem_free(m);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static unsigned hex_digit(unsigned char c)
 {
@@ -344,8 +342,7 @@ void json_doc_free(struct json_doc *doc)
     *doc = (struct json_doc){0};
 }
 
-/* --- views --------------------------------------------------------------------------------------
- */
+/* --- views ------------------------------------------------------------------------------------ */
 
 /* The double that a number's text stands for; yyjson ends every raw text with NUL. */
 static double raw_number(yyjson_val *v)

@@ -18,8 +18,7 @@
 
 static bool write_value(yyjson_val *v, bool is_clean, struct buf *out);
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 /* Shortest digits that read back as `value` (positive, finite), without point and outer zeros, and
  * the place of the point: value = 0.DIGITS * 10^point. */
@@ -119,8 +118,7 @@ bool json_number_js(double value, struct buf *out)
     return value < 0 ? buf_add(out, text, count + 1) : buf_add(out, text + 1, count);
 }
 
-/* --- strings ------------------------------------------------------------------------------------
- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 /* A byte of the word is a quote, a backslash or below 0x20. */
 static bool has_special(uint64_t word)
@@ -203,8 +201,7 @@ bool json_string_write(struct slice s, bool is_clean, struct buf *out)
     return write_string(s.len ? s.ptr : "", s.len, is_clean, out);
 }
 
-/* --- containers ---------------------------------------------------------------------------------
- */
+/* --- containers ------------------------------------------------------------------------------- */
 
 static bool write_array(yyjson_val *array, bool is_clean, struct buf *out)
 {

@@ -13,8 +13,7 @@
 #include "base/hash.h"
 #include "pipe/pipe_priv.h"
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;
@@ -77,8 +76,7 @@ static size_t find(struct slice name)
     return 0;
 }
 
-/* --- sorting ------------------------------------------------------------------------------------
- */
+/* --- sorting ---------------------------------------------------------------------------------- */
 
 void event_props_sort(struct worker *w, yyjson_val *properties, struct event_props *props)
 {
@@ -116,8 +114,7 @@ void event_props_fold(struct worker *w, const struct event_props *props)
     }
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* Places in the text that is being written; slices only when it is complete and will not move any
  * more. */

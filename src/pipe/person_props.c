@@ -119,8 +119,7 @@ static bool write_or_err(const struct props *p, struct buf *out, struct err *err
            err_set(err, ERR_INPUT, "the properties would be longer than %zu bytes", out->max);
 }
 
-/* --- persons ------------------------------------------------------------------------------------
- */
+/* --- persons ---------------------------------------------------------------------------------- */
 
 static void apply_set_once(struct props *p, yyjson_val *object)
 {
@@ -230,8 +229,7 @@ out:
     return ok;
 }
 
-/* --- groups -------------------------------------------------------------------------------------
- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 /* JavaScript's Number(text): NaN when it is not a number. */
 static double text_number(struct slice text)

@@ -69,6 +69,7 @@ static struct pipe *pipe_new(const struct pipe_options *opt, const struct step *
     cond_init(&p->moved);
     mpsc_init(&p->inbox, "store inbox", NULL, NULL);
     mpsc_init(&p->calls, "store calls", wake_store, p);
+    pipe_meters_init(p);
     p->committer = committer_new(p);
     p->workers = mem_new_array(struct worker, (size_t)opt->workers);
     for (int i = 0; i < opt->workers; i++)
@@ -80,7 +81,7 @@ static struct pipe *pipe_new(const struct pipe_options *opt, const struct step *
 /* STORE first, FEED last: who sends starts after who receives. */
 static bool start_threads(struct pipe *p, struct err *err)
 {
-    if (!thread_start(&p->store_thread, THREAD_STORE, 0, committer_run, p, err))
+    if (!thread_start(&p->store_thread, THREAD_STORE, 0, store_loop_run, p, err))
         return false;
     for (int i = 0; i < p->opt.workers; i++) {
         if (!thread_start(&p->workers[i].thread, THREAD_PIPE, i, worker_run, &p->workers[i], err))
@@ -113,7 +114,6 @@ struct pipe *pipe_start_with(const struct pipe_options *opt, const struct step *
     if (!check_options(opt, count, err))
         return NULL;
     p = pipe_new(opt, steps, count);
-    pipe_meters_init(p);
     if (!start_threads(p, err)) {
         stop_unstarted(p);
         pipe_stop(p, 0);
@@ -205,8 +205,7 @@ void pipe_free(struct pipe *p)
     mem_free(p);
 }
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 void pipe_call(struct pipe *p, struct pipe_call *call)
 {
@@ -272,8 +271,7 @@ bool pipe_call_wait(struct pipe *p, pipe_call_fn *fn, void *ctx, struct err *err
     return w.ok;
 }
 
-/* --- tail and status ----------------------------------------------------------------------------
- */
+/* --- tail and status -------------------------------------------------------------------------- */
 
 void pipe_tail_set(struct pipe *p, pipe_tail_fn *fn, void *ctx)
 {

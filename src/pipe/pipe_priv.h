@@ -351,10 +351,10 @@ size_t finished_runs(struct finished *f, uint64_t cursor,
                      const struct feed_run **runs);      /* valid until the next call */
 void finished_move(struct finished *f, uint64_t cursor); /* forget what is below */
 
-/* commit.c */
+/* commit.c, store_loop.c */
 struct committer *committer_new(struct pipe *p);
 void committer_free(struct committer *c);
-void committer_run(void *pipe);
+void store_loop_run(void *pipe);
 
 /* persons.c: everything about persons, against the store's operations. Owned by STORE. */
 struct persons;
@@ -364,6 +364,25 @@ void persons_forget(struct persons *ps); /* after a rollback */
 /* The event's person: made, or changed by $set, $set_once, $unset. */
 MUST_CHECK bool persons_apply(struct persons *ps, const struct prepared *e, struct person **person,
                               struct err *err);
+
+/* applier.c: one event in the open transaction. */
+struct applier {
+    const struct store *store;
+    bool is_policy_2023;
+    struct persons *persons;
+    struct buf text;
+    int64_t clock_us; /* wall */
+    const char *step; /* at work, for dead letters */
+    bool lost_merge;  /* the event that failed has had its merge taken away: it deserves another try
+                       */
+    uint64_t seen;
+    struct metric_histogram *seconds;
+};
+
+void applier_init(struct applier *a, const struct pipe *p);
+void applier_fini(struct applier *a);
+MUST_CHECK bool applier_run(struct applier *a, struct prepared *e, struct err *err);
+bool applier_is_about_data(const struct err *err); /* not about the store's health */
 
 /* person_merge.c: $identify, $create_alias, $merge_dangerously. *is_refused: the previous id's
  * person is identified. */

@@ -25,8 +25,7 @@ struct held_key {
     struct waiting **last;
 };
 
-/* --- chunks -------------------------------------------------------------------------------------
- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 static struct chunk *chunk_new(struct worker *w)
 {
@@ -119,8 +118,7 @@ struct prepared *worker_output(struct step_work *work)
     return e;
 }
 
-/* --- works --------------------------------------------------------------------------------------
- */
+/* --- works ------------------------------------------------------------------------------------ */
 
 static struct step_work *work_take(struct worker *w)
 {
@@ -282,8 +280,7 @@ static void resume(struct worker *w, struct step_work *work)
     release_key(w, key_hash);
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void take_deal(struct worker *w, struct deal *deal)
 {

@@ -100,8 +100,7 @@ void fake_store_free(struct fake_store *f)
     mem_free(f);
 }
 
-/* --- failing ------------------------------------------------------------------------------------
- */
+/* --- failing ---------------------------------------------------------------------------------- */
 
 void fake_store_fail(struct fake_store *f, enum fake_op op, int nth, int times, enum err_code code)
 {
@@ -186,8 +185,7 @@ bool fake_store_wait_calls(struct fake_store *f, enum fake_op op, uint64_t calls
     return wait_for(f, op, calls);
 }
 
-/* --- transactions -------------------------------------------------------------------------------
- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 static bool op_begin(void *self, struct err *err)
 {
@@ -262,8 +260,7 @@ static void op_rollback(void *self)
         end_transaction(f, true);
 }
 
-/* --- persons ------------------------------------------------------------------------------------
- */
+/* --- persons ---------------------------------------------------------------------------------- */
 
 static struct slice keep(struct fake_store *f, struct slice s)
 {
@@ -406,8 +403,7 @@ struct person *fake_store_person(struct fake_store *f, int64_t team_id, const ch
     return person;
 }
 
-/* --- groups -------------------------------------------------------------------------------------
- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 static bool op_group_type(void *self, int64_t team_id, struct slice type, int *index,
                           struct err *err)
@@ -478,8 +474,7 @@ static bool op_group_put(void *self, int64_t team_id, int type_index, struct sli
     return true;
 }
 
-/* --- rows ---------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static bool op_event_seen(void *self, int64_t team_id, const struct uuid *uuid, bool *seen,
                           struct err *err)
@@ -572,8 +567,7 @@ static void op_count(void *self, enum store_count what, int64_t team_id, int64_t
     table_add(&f->tables[COUNTERS], &row);
 }
 
-/* --- teams, objects, the rest -------------------------------------------------------------------
- */
+/* --- teams, objects, the rest ----------------------------------------------------------------- */
 
 static const char *keep_text(struct fake_store *f, const char *text)
 {
@@ -745,8 +739,7 @@ struct store fake_store_ops(struct fake_store *f)
     return (struct store){.ops = &fake_ops, .self = f};
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 size_t fake_store_person_count(const struct fake_store *f)
 {
