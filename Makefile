@@ -165,7 +165,7 @@ $(TEST)/hedgerow: $(TEST)/obj/main.o $(patsubst %,$(TEST)/lib/%.a,$(DIRS))
 
 # Runs the test driver even after a failed build: it counts that as a failed test.
 .PHONY: unit-build unit scenario clients integration test
-driver  = python3 tests/lib/run.py --out $(O) --fuzz $(FUZZ) --node $(NODE) --jobs $(JOBS) \
+driver  = python3 tests/lib/run.py --out $(O) --fuzz $(FUZZ) --shims $(BUILD)/crash --node $(NODE) --jobs $(JOBS) \
           $(if $(SAN),--san $(SAN))
 submake = -s --no-print-directory -k
 unit-build: $(UNITS)
@@ -175,11 +175,11 @@ unit:
 	    $(driver) --build-status $$status $(if $T,--only $T) unit
 scenario clients integration:
 	@scripts/deps.sh $(if $(filter integration,$@),$@,test)
-	@status=0; $(MAKE) $(submake) all $(TEST)/hedgerow || status=$$?; \
+	@status=0; $(MAKE) $(submake) all $(TEST)/hedgerow torture-build || status=$$?; \
 	    $(driver) --build-status $$status $(if $S,--only $S) $@
 test:
 	@scripts/deps.sh test
-	@status=0; $(MAKE) $(submake) all unit-build $(TEST)/hedgerow \
+	@status=0; $(MAKE) $(submake) all unit-build $(TEST)/hedgerow torture-build \
 	        $(if $(SAN),,fuzz-build lint-build) || status=$$?; \
 	    $(driver) --build-status $$status $(if $(SAN),,lint) unit $(if $(SAN),,fuzz) scenario clients
 

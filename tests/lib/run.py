@@ -93,7 +93,7 @@ def node(path, name, opt):
     res = Result(name)
     env = {"HEDGEROW_BIN": os.path.abspath(opt.out + "/hedgerow"),
            "HEDGEROW_TEST_BIN": os.path.abspath(opt.out + "/test/hedgerow"),
-           "HEDGEROW_SAN": opt.san, **sanitizer_env(opt.san)}
+           "SHIM_DIR": os.path.abspath(opt.shims), "HEDGEROW_SAN": opt.san, **sanitizer_env(opt.san)}
     if not os.access(env["HEDGEROW_BIN"], os.X_OK):
         return res.fail("the program is not built")
     code, out = run([opt.node, "--test", "--test-reporter=tap", path], env)
@@ -169,6 +169,7 @@ def main():
     arg = argparse.ArgumentParser()
     arg.add_argument("--out", default="build", help="folder of the build variant")
     arg.add_argument("--fuzz", default="build/fuzz", help="folder of the fuzz programs")
+    arg.add_argument("--shims", default="build/crash", help="folder of the preloaded libraries")
     arg.add_argument("--no-fuzz", default="", help="why the fuzz programs cannot be built")
     arg.add_argument("--node", default="node")
     arg.add_argument("--san", default="")
