@@ -475,6 +475,20 @@ int ftruncate64(int fd, off64_t to)
     return ftruncate(fd, to);
 }
 
+int truncate(const char *path, off_t to)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc = fd == -1 ? -1 : ftruncate(fd, to);
+
+    close(fd);
+    return rc;
+}
+
+int truncate64(const char *path, off64_t to)
+{
+    return truncate(path, to);
+}
+
 int fallocate(int fd, int mode, off_t at, off_t len)
 {
     uint64_t size = 0;
