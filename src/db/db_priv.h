@@ -1,0 +1,28 @@
+/* db_priv.h - shared by the files of this folder. */
+#pragma once
+
+#include "db/db.h"
+
+#include <sqlite3.h>
+
+struct db_stmt {
+    struct db_stmt *next;
+    struct db *db;
+    sqlite3_stmt *raw;
+    int bind_rc; /* first failed bind since the last reset */
+};
+
+struct db {
+    sqlite3 *raw;
+    struct db_stmt *stmts;
+    char *path;
+    const char *name; /* inside path */
+    int64_t deadline_us;
+    db_wal_fn *wal_fn;
+    void *wal_ctx;
+};
+
+/* Turns a result code into *err, with the connection's message. Always false. */
+bool db_fail(struct db *db, int rc, struct err *err);
+/* Refuses what was made by a newer binary or by another program. */
+MUST_CHECK bool db_check_schema(struct db *db, const struct db_schema *schema, struct err *err);
