@@ -1,0 +1,27 @@
+/* reader.h - bounded reads beside the writer, for the admin API.
+ *
+ * A reader owns a read-only connection of one NET thread. Every call is one read transaction of at
+ * most 250 ms (ERR_LIMIT then) and never spans network I/O. Answers are JSON text.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/uuid.h"
+#include "store/store.h"
+
+struct store_reader;
+
+MUST_CHECK struct store_reader *store_reader_open(const char *path, struct err *err);
+/* Events that event_index does not have yet (up to 500,000 of the newest) are then found through
+ * the memory of the running store, which must outlive the reader; without it they are searched for
+ * within the time limit. */
+void store_reader_attach(struct store_reader *r, const struct store *store);
+void store_reader_close(struct store_reader *r);
+/* {"id","uuid","team_id","event",…} as v_events; ERR_GONE when there is none. Found through
+ * event_index. */
+MUST_CHECK bool store_reader_event(struct store_reader *r, const struct uuid *uuid,
+                                   struct buf *json, struct err *err);
+/* The person of a distinct id with all its distinct ids. */
+MUST_CHECK bool store_reader_person(struct store_reader *r, int64_t team_id,
+                                    struct slice distinct_id, struct buf *json, struct err *err);
