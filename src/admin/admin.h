@@ -1,0 +1,38 @@
+/* admin.h - the operator's listener: health, metrics, and the API behind the command line.
+ *
+ * Handlers run on NET threads; what changes the store goes to STORE by pipe_call and is answered
+ * when it has committed. Everything but /_health, /_ready and (from loopback) /metrics needs
+ * `Authorization: Bearer TOKEN`.
+ * Answers are JSON; a fault is {"error": {"code", "message", "details"?}}.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "metric/metric.h"
+#include "net/http_server.h"
+#include "pipe/pipe.h"
+
+struct admin;
+
+struct admin_options {
+    const struct conf *conf;
+    struct metrics *metrics;
+    struct net *net;
+    struct pipe *pipe;
+    struct feed_reader feed; /* for its status */
+    struct team_directory *teams;
+    const char *database_path;
+    const char *token; /* bearer token; copied */
+    const char *version;
+    int64_t stale_us; /* HEALTHCHECK_MAX_STALE_SECONDS */
+};
+
+MUST_CHECK struct admin *admin_new(const struct admin_options *opt, struct err *err);
+/* After net_stop: no handler runs any more. */
+void admin_free(struct admin *a);
+const struct http_route *admin_routes(struct admin *a, size_t *count);
+void admin_refuse(struct http_request *req, int status, const char *detail, void *ctx);
+/* False from start until everything runs, and again when stopping: /_ready. Any thread. */
+void admin_set_ready(struct admin *a, bool is_ready);
+/* Ends all live streams; before net_drain. */
+void admin_stop(struct admin *a);

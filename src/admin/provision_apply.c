@@ -1,0 +1,293 @@
+/* Teams are compared field by field and objects by their text, so that applying the same file twice
+ * changes nothing. The order of the file does not matter: a team that gives its token to another
+ * one of the file lets go of it first. A token that stays with its team cannot be taken away.
+ */
+#include "admin/provision_apply.h"
+
+#include "base/mem.h"
+#include "base/rand.h"
+
+#define PERSONAL_KEYS "personal_api_keys"
+
+static bool str_same(const char *a, const char *b)
+{
+    return slice_eq(slice_cstr(a), slice_cstr(b)) && !a == !b;
+}
+
+static bool team_same(const struct team *a, const struct team *b)
+{
+    if (a->drop_count != b->drop_count)
+        return false;
+    for (size_t i = 0; i < a->drop_count; i++)
+        if (!str_same(a->drop[i], b->drop[i]))
+            return false;
+    return str_same(a->name, b->name) && str_same(a->api_token, b->api_token) &&
+           str_same(a->slack_incoming_webhook, b->slack_incoming_webhook) &&
+           str_same(a->bucket, b->bucket) && str_same(a->class_name, b->class_name) &&
+           str_same(a->organization, b->organization) && a->anonymize_ips == b->anonymize_ips &&
+           a->session_recording_opt_in == b->session_recording_opt_in &&
+           a->over_quota_events == b->over_quota_events &&
+           a->over_quota_recordings == b->over_quota_recordings &&
+           str_same(a->extra_json, b->extra_json);
+}
+
+struct team provision_team_new(int64_t id, const char *name, const char *token)
+{
+    struct team team = {.id = id,
+                        .name = name,
+                        .api_token = token,
+                        .bucket = "default",
+                        .class_name = "",
+                        .organization = "",
+                        .extra_json = "{}"};
+
+    rand_bytes(team.uuid.b, sizeof(team.uuid.b));
+    return team;
+}
+
+static bool apply_team(struct store *store, const struct team_set *stored,
+                       const struct team *wanted, struct provision_outcome *outcome,
+                       struct err *err)
+{
+    const struct team *old = team_by_id(stored, wanted->id);
+    struct team team = *wanted;
+    char token[PROVISION_TOKEN_LEN + 1];
+
+    if (old)
+        team.uuid = old->uuid;
+    else
+        rand_bytes(team.uuid.b, sizeof(team.uuid.b));
+    if (!team.api_token) {
+        provision_token_generate(token);
+        team.api_token = old ? old->api_token : token;
+    }
+    if (old && team_same(old, &team))
+        return true;
+    if (old)
+        outcome->teams_changed++;
+    else
+        outcome->teams_added++;
+    return store->ops->team_put(store->self, &team, err);
+}
+
+static const struct team *team_wanted(const struct provision *p, int64_t id)
+{
+    for (size_t i = 0; i < p->team_count; i++)
+        if (p->teams[i].id == id)
+            return &p->teams[i];
+    return NULL;
+}
+
+/* Teams whose token goes to another team hold a random one until it is their turn. */
+static bool release_tokens(struct store *store, const struct team_set *stored,
+                           const struct provision *p, struct err *err)
+{
+    char token[PROVISION_TOKEN_LEN + 1];
+
+    for (size_t i = 0; i < p->team_count; i++) {
+        const struct team *to = &p->teams[i];
+        const struct team *from =
+            to->api_token ? team_by_token(stored, slice_cstr(to->api_token)) : NULL;
+        const struct team *wanted = from && from->id != to->id ? team_wanted(p, from->id) : NULL;
+        if (!wanted || !wanted->api_token)
+            continue;
+        struct team released = *from;
+        provision_token_generate(token);
+        released.api_token = token;
+        if (!store->ops->team_put(store->self, &released, err))
+            return false;
+    }
+    return true;
+}
+
+static bool apply_teams(struct store *store, const struct provision *p, bool prune,
+                        struct provision_outcome *outcome, struct err *err)
+{
+    struct team_set *stored = NULL, *result = NULL;
+    bool ok = false;
+
+    if (!store->ops->teams_load(store->self, &stored, err))
+        return false;
+    /* Removed first: a new team may take the token of one that goes. */
+    for (size_t i = 0; prune && i < team_set_count(stored); i++) {
+        int64_t id = team_set_at(stored, i)->id;
+        if (team_wanted(p, id))
+            continue;
+        outcome->teams_removed++;
+        if (!store->ops->team_remove(store->self, id, err))
+            goto out;
+    }
+    if (!release_tokens(store, stored, p, err))
+        goto out;
+    for (size_t i = 0; i < p->team_count; i++)
+        if (!apply_team(store, stored, &p->teams[i], outcome, err)) {
+            err_wrap(err, "/teams/%zu", i);
+            goto out;
+        }
+    ok = store->ops->teams_load(store->self, &result, err); /* refuses two teams with one token */
+out:
+    team_set_unref(stored);
+    team_set_unref(result);
+    return ok;
+}
+
+/* What is stored of the parts, to tell new from changed and to find what a pruning apply removes.
+ */
+struct object_list {
+    struct provision_object *items;
+    bool *is_named;
+    size_t count, cap;
+};
+
+static bool list_collect(const struct store_object *o, void *ctx)
+{
+    struct object_list *l = ctx;
+
+    if (l->count == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 64;
+        l->items = mem_realloc(l->items, l->cap * sizeof(*l->items));
+    }
+    l->items[l->count++] = (struct provision_object){
+        .kind = mem_dup_str(o->kind), .key = mem_dup_str(o->key), .json = mem_dup_str(o->json)};
+    return true;
+}
+
+static void list_free(struct object_list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        mem_free((void *)(uintptr_t)l->items[i].kind);
+        mem_free((void *)(uintptr_t)l->items[i].key);
+        mem_free((void *)(uintptr_t)l->items[i].json);
+    }
+    mem_free(l->items);
+    mem_free(l->is_named);
+}
+
+static bool apply_object(struct store *store, struct object_list *stored,
+                         const struct store_object *wanted, struct provision_outcome *outcome,
+                         struct err *err)
+{
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct provision_object *old = &stored->items[i];
+        if (!str_same(old->kind, wanted->kind) || !str_same(old->key, wanted->key))
+            continue;
+        stored->is_named[i] = true;
+        if (str_same(old->json, wanted->json))
+            return true;
+        outcome->objects_changed++;
+        return store->ops->object_put(store->self, wanted, err);
+    }
+    outcome->objects_added++;
+    return store->ops->object_put(store->self, wanted, err);
+}
+
+static bool apply_personal_key(struct store *store, struct object_list *stored,
+                               const struct provision_personal_key *k,
+                               struct provision_outcome *outcome, struct err *err)
+{
+    struct buf json = BUF_INIT(256);
+
+    buf_addf(&json, "{\"key\":");
+    buf_add_json_str(&json, slice_cstr(k->key));
+    buf_addf(&json, ",\"team\":%lld}", (long long)k->team_id);
+    bool ok =
+        apply_object(store, stored, &(struct store_object){PERSONAL_KEYS, k->key, buf_cstr(&json)},
+                     outcome, err);
+    buf_free(&json);
+    return ok;
+}
+
+static bool apply_objects(struct store *store, const struct provision *p, bool prune,
+                          struct provision_outcome *outcome, struct err *err)
+{
+    struct object_list stored = {.items = NULL};
+    bool ok = false;
+
+    if (!store->ops->objects_each(store->self, list_collect, &stored, err))
+        goto out;
+    stored.is_named = mem_new_array(bool, stored.count + 1);
+    for (size_t i = 0; i < p->object_count; i++) {
+        const struct provision_object *o = &p->objects[i];
+        if (!apply_object(store, &stored, &(struct store_object){o->kind, o->key, o->json}, outcome,
+                          err))
+            goto out;
+    }
+    for (size_t i = 0; i < p->personal_key_count; i++)
+        if (!apply_personal_key(store, &stored, &p->personal_keys[i], outcome, err))
+            goto out;
+    for (size_t i = 0; prune && i < stored.count; i++) {
+        if (stored.is_named[i])
+            continue;
+        outcome->objects_removed++;
+        if (!store->ops->object_remove(store->self, stored.items[i].kind, stored.items[i].key, err))
+            goto out;
+    }
+    ok = true;
+out:
+    list_free(&stored);
+    return ok;
+}
+
+bool provision_apply(struct store *store, const struct provision *p, bool prune,
+                     struct provision_outcome *outcome, struct err *err)
+{
+    *outcome = (struct provision_outcome){0};
+    return apply_teams(store, p, prune, outcome, err) &&
+           apply_objects(store, p, prune, outcome, err);
+}
+
+static bool personal_key_of(const struct provision_object *o, struct provision_personal_key *key)
+{
+    struct err err = ERR_INIT;
+    cJSON *json = json_parse(slice_cstr(o->json), &err);
+
+    *key = (struct provision_personal_key){.key = o->key};
+    bool ok = json && json_int(json_get(json, "team"), &key->team_id);
+    json_free(json);
+    return ok;
+}
+
+bool provision_collect(struct store *store, struct buf *out, struct err *err)
+{
+    struct provision p = {.teams = NULL};
+    struct object_list stored = {.items = NULL};
+    struct team_set *set = NULL;
+    bool ok = false;
+
+    if (!store->ops->teams_load(store->self, &set, err))
+        return false;
+    if (!store->ops->objects_each(store->self, list_collect, &stored, err))
+        goto out;
+    p.team_count = team_set_count(set);
+    p.teams = mem_new_array(struct team, p.team_count + 1);
+    for (size_t i = 0; i < p.team_count; i++)
+        p.teams[i] = *team_set_at(set, i);
+    p.objects = mem_new_array(struct provision_object, stored.count + 1);
+    p.personal_keys = mem_new_array(struct provision_personal_key, stored.count + 1);
+    for (size_t i = 0; i < stored.count; i++) {
+        const struct provision_object *o = &stored.items[i];
+        if (!str_same(o->kind, PERSONAL_KEYS))
+            p.objects[p.object_count++] = *o;
+        else if (personal_key_of(o, &p.personal_keys[p.personal_key_count]))
+            p.personal_key_count++;
+    }
+    ok = provision_export(&p, out) ||
+         err_set(err, ERR_LIMIT, "the export is larger than %zu bytes", out->max);
+out:
+    mem_free(p.teams);
+    mem_free(p.objects);
+    mem_free(p.personal_keys);
+    list_free(&stored);
+    team_set_unref(set);
+    return ok;
+}
+
+bool provision_publish(struct store *store, struct team_directory *teams, struct err *err)
+{
+    struct team_set *set = NULL;
+
+    if (!store->ops->teams_load(store->self, &set, err))
+        return false;
+    team_directory_publish(teams, set);
+    return true;
+}

@@ -1,0 +1,166 @@
+/* Serving: build, tell, wait for signals, stop.
+ *
+ * MAIN does nothing but wait for signals once everything runs. SIGINT and SIGTERM stop gracefully
+ * on a thread of their own, so that MAIN still hears a second signal (a reminder) and a third (ends
+ * at once; what was acknowledged is on disk).
+ */
+#include "app/app_priv.h"
+#include "app/wire.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static void block_signals(sigset_t *set)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
+
+    sigemptyset(set);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaddset(set, signals[i]);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    sigdelset(set, SIGPIPE); /* blocked for good: writes tell by EPIPE */
+}
+
+static bool write_ports(struct app *app, struct err *err)
+{
+    struct buf text = BUF_INIT(256);
+
+    buf_addf(&text, "{\"capture\":%d,\"admin\":%d,\"pid\":%ld}\n",
+             http_listener_port(app->capture_listener), http_listener_port(app->admin_listener),
+             (long)getpid());
+    bool ok = fs_write_atomic(app->ports_path, buf_slice(&text), 0600, err);
+    buf_free(&text);
+    return ok;
+}
+
+static void tell_team(const struct team *t, const char *capture)
+{
+    log_line("Project   %s (team %lld, %s)", t->api_token, (long long)t->id, t->name);
+    log_line("Try it    curl -sS %s/capture/ -H 'Content-Type: application/json' "
+             "-H 'X-Forwarded-For: 89.160.20.129' -d "
+             "'{\"api_key\":\"%s\",\"event\":\"hello\",\"distinct_id\":\"me\"}'",
+             capture, t->api_token);
+}
+
+static void tell(struct app *app)
+{
+    const struct team_set *teams = team_directory_get(app->teams);
+    struct buf capture = BUF_INIT(1024), admin = BUF_INIT(1024);
+
+    app_add_url(&capture, conf_str(app->conf, CONF_CAPTURE_HOST),
+                http_listener_port(app->capture_listener));
+    buf_add_str(&capture, conf_str(app->conf, CONF_CAPTURE_PATH_PREFIX));
+    app_add_url(&admin, conf_str(app->conf, CONF_HTTP_SERVER_HOST),
+                http_listener_port(app->admin_listener));
+    log_line("%d workers, %lld tasks per worker", app->workers,
+             (long long)conf_int(app->conf, CONF_TASKS_PER_WORKER));
+    log_line("All systems go");
+    log_line("Capture   %s", buf_cstr(&capture));
+    log_line("Admin     %s (%s)", buf_cstr(&admin),
+             conf_is_set(app->conf, CONF_ADMIN_TOKEN) ? "token: ADMIN_TOKEN" : app->token_path);
+    if (team_set_count(teams))
+        tell_team(team_set_at(teams, 0), buf_cstr(&capture));
+    team_set_unref(teams);
+    buf_free(&capture);
+    buf_free(&admin);
+}
+
+struct stopper {
+    struct app *app;
+    pthread_t main_thread;
+    atomic_bool is_done;
+};
+
+static void stop_run(void *ctx)
+{
+    struct stopper *s = ctx;
+
+    app_stop(s->app);
+    atomic_store(&s->is_done, true);
+    pthread_kill(s->main_thread, SIGUSR1); /* wakes MAIN */
+}
+
+/* Waits until the stopper is done; false when it took too long or a third signal came. */
+static bool wait_stopped(struct stopper *s, const sigset_t *set, int64_t limit_us)
+{
+    int64_t end = clock_mono_us() + limit_us;
+    int signals = 1;
+
+    while (!atomic_load(&s->is_done)) {
+        int64_t left = end - clock_mono_us();
+        if (left <= 0) {
+            log_error("app", "the stop took longer than STOP_TIMEOUT, ending now; what was "
+                             "acknowledged is on disk");
+            return false;
+        }
+        struct timespec wait = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
+        int sig = sigtimedwait(set, NULL, &wait);
+        if (sig != SIGINT && sig != SIGTERM)
+            continue;
+        if (++signals >= 3)
+            return false;
+        log_warn("app", "already stopping; once more ends at once");
+    }
+    return true;
+}
+
+static int stop_gracefully(struct app *app, const sigset_t *set)
+{
+    struct err err = ERR_INIT;
+    struct thread thread = {.is_started = false};
+    struct stopper s = {.app = app, .main_thread = pthread_self()};
+
+    log_line("Shutting down gracefully...");
+    if (!thread_start(&thread, THREAD_NONE, 0, stop_run, &s, &err)) {
+        log_error("app", "cannot stop gracefully", KV_ERR(&err));
+        _exit(1);
+    }
+    if (!wait_stopped(&s, set, (int64_t)(conf_num(app->conf, CONF_STOP_TIMEOUT) * 1e6)))
+        _exit(1);
+    thread_join(&thread);
+    app_free(app);
+    log_line("Over and out!");
+    return 0;
+}
+
+static void wait_for_stop(struct app *app, const sigset_t *set)
+{
+    for (;;) {
+        int sig = sigwaitinfo(set, NULL);
+        if (sig == SIGINT || sig == SIGTERM)
+            return;
+        if (sig == SIGHUP)
+            app_reload(app);
+        else if (sig == SIGUSR1)
+            log_info("app", "no plugins to reload");
+    }
+}
+
+int mode_serve(const struct cli *cli, const struct conf *conf)
+{
+    struct err err = ERR_INIT;
+    struct app app;
+    sigset_t set;
+
+    block_signals(&set);
+    log_line("hedgerow v%s", HEDGEROW_VERSION);
+    conf_log_start(conf);
+    if (!app_build(&app, cli, conf, &err) || !write_ports(&app, &err)) {
+        log_error("app", "Launchpad failure!", KV_ERR(&err));
+        app_stop(&app);
+        app_free(&app);
+        return 1;
+    }
+    thread_set_role(THREAD_MAIN, 0);
+    admin_set_ready(app.admin, true);
+    tell(&app);
+    wait_for_stop(&app, &set);
+    return stop_gracefully(&app, &set);
+}

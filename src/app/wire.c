@@ -1,0 +1,478 @@
+/* Order of the start: directory, lock, database, teams, ring, pipeline, listeners. The ports are
+ * bound before the first write to the ring, so that a second server on the same ports ends without
+ * leaving anything behind; connections wait in the kernel's queue until everything runs.
+ */
+#include "app/wire.h"
+
+#include "admin/provision_apply.h"
+#include "app/app_priv.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "metric/process.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define ADMIN_TOKEN_BYTES   24
+#define DRAIN_US            5000000
+#define PIPE_STOP_US        5000000
+#define FIRST_SEGMENT_BYTES (4u << 20)
+#define DEFAULT_TEAM_ID     1
+#define DEFAULT_TEAM_NAME   "Default project"
+
+/* --- directory, lock, token ---------------------------------------------------------------------
+ */
+
+static bool open_directory(struct app *app, struct err *err)
+{
+    const char *dir = conf_str(app->conf, CONF_DATA_DIR);
+
+    app->lock_path = app_data_path(app->conf, APP_LOCK);
+    app->db_path = app_data_path(app->conf, APP_DATABASE);
+    app->token_path = app_data_path(app->conf, APP_ADMIN_TOKEN);
+    app->ports_path = app_data_path(app->conf, APP_PORTS);
+    char *rings = app_data_path(app->conf, "ring");
+    app->ring_dir = fs_join(rings, conf_str(app->conf, CONF_KAFKA_CONSUMPTION_TOPIC));
+    mem_free(rings);
+    if (!fs_mkdirs(dir, 0700, err))
+        return err_wrap(err, "DATA_DIR");
+    app->lock_fd = fs_lock(app->lock_path, err);
+    return app->lock_fd != -1 || err_wrap(err, "DATA_DIR %s", dir);
+}
+
+static bool is_loopback(const char *host)
+{
+    return slice_starts(slice_cstr(host), SLICE("127.")) ||
+           slice_eq(slice_cstr(host), SLICE("::1")) ||
+           slice_eq(slice_cstr(host), SLICE("localhost"));
+}
+
+static bool make_token(struct app *app, struct err *err)
+{
+    uint8_t bytes[ADMIN_TOKEN_BYTES];
+    char text[2 * ADMIN_TOKEN_BYTES + 2];
+
+    rand_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    app->admin_token = mem_dup_str(text);
+    text[2 * ADMIN_TOKEN_BYTES] = '\n';
+    return fs_write_atomic(app->token_path, slice_make(text, sizeof(text) - 1), 0600, err);
+}
+
+static bool load_token(struct app *app, struct err *err)
+{
+    const char *given = conf_str(app->conf, CONF_ADMIN_TOKEN);
+    const char *host = conf_str(app->conf, CONF_HTTP_SERVER_HOST);
+    struct buf text = BUF_INIT(4096);
+
+    if (*given) {
+        app->admin_token = mem_dup_str(given);
+        return true;
+    }
+    if (!is_loopback(host))
+        return err_set(
+            err, ERR_INPUT,
+            "HTTP_SERVER_HOST is %s, which others can reach: set ADMIN_TOKEN, or use 127.0.0.1",
+            host);
+    bool ok = fs_read_all(app->token_path, &text, err);
+    struct slice token = slice_trim(buf_slice(&text));
+    if (ok && token.len)
+        app->admin_token = slice_dup(token);
+    else if (ok || err->code == ERR_GONE)
+        ok = make_token(app, err);
+    buf_free(&text);
+    return ok;
+}
+
+/* A setting in seconds, hours or days, as microseconds. */
+static int64_t us_of(double value, int64_t unit_s)
+{
+    return (int64_t)(value * (double)unit_s * 1e6);
+}
+
+/* --- store and teams -----------------------------------------------------------------------------
+ */
+
+static bool open_store(struct app *app, struct err *err)
+{
+    const struct conf *c = app->conf;
+    struct store_sqlite_options opt = {
+        .path = app->db_path,
+        .dedupe_window_us = us_of(conf_num(c, CONF_DEDUPE_HOURS), 3600),
+        .dedupe_bytes_max = (size_t)conf_int(c, CONF_DEDUPE_MEMORY),
+        .distinct_id_cache_entries = (size_t)conf_int(c, CONF_DISTINCT_ID_LRU_SIZE),
+        .cache_bytes_max = (size_t)conf_int(c, CONF_STORE_CACHE_BYTES),
+        .wal_checkpoint_bytes = (uint64_t)conf_int(c, CONF_WAL_CHECKPOINT_BYTES),
+        .wal_restart_bytes = (uint64_t)conf_int(c, CONF_WAL_RESTART_BYTES),
+        .wal_alarm_bytes = (uint64_t)conf_int(c, CONF_WAL_ALARM_BYTES),
+        .events_retention_us = us_of(conf_num(c, CONF_EVENTS_RETENTION_DAYS), 86400),
+        .dead_letter_retention_us = (int64_t)28 * 86400 * 1000000,
+        .busy_us = 5000000,
+        .metrics = app->metrics,
+    };
+    app->has_store = store_sqlite_open(&opt, &app->store, err);
+    return app->has_store && store_sqlite_start(&app->store, err);
+}
+
+static bool default_team(struct store *store, struct err *err)
+{
+    struct team_set *set = NULL;
+
+    if (!store->ops->teams_load(store->self, &set, err))
+        return false;
+    bool is_empty = team_set_count(set) == 0;
+    team_set_unref(set);
+    if (!is_empty)
+        return true;
+    struct team team = provision_team_new(DEFAULT_TEAM_ID, DEFAULT_TEAM_NAME, NULL);
+    struct provision p = {.teams = &team, .team_count = 1};
+    struct provision_outcome outcome;
+    return provision_apply(store, &p, false, &outcome, err);
+}
+
+static bool read_provision(const char *path, struct provision **p, struct err *err)
+{
+    struct buf text = BUF_INIT(64 << 20);
+    struct json_faults faults = JSON_FAULTS_INIT;
+    bool ok = fs_read_all(path, &text, err);
+
+    if (!ok)
+        err_wrap(err, "PROVISION_FILE");
+    if (ok) {
+        char *dir = app_base_dir(path);
+        *p = provision_parse(buf_slice(&text), dir, &faults);
+        for (struct slice rest = buf_slice(&faults.text), line; slice_split(&rest, '\n', &line);)
+            if (line.len)
+                log_error("provision", "fault in the provision file", KV_SLICE("at", line));
+        ok = *p || err_set(err, ERR_INPUT, "PROVISION_FILE %s has %zu fault%s, nothing was changed",
+                           path, faults.count, faults.count == 1 ? "" : "s");
+        mem_free(dir);
+    }
+    json_faults_free(&faults);
+    buf_free(&text);
+    return ok;
+}
+
+/* One line that names the parts of the file that are kept but not in use yet. */
+static void tell_unused_parts(const struct provision *p)
+{
+    struct buf kinds = BUF_INIT(1024);
+    const char *last = "";
+
+    for (size_t i = 0; i < p->object_count; i++) {
+        if (slice_eq(slice_cstr(last), slice_cstr(p->objects[i].kind)))
+            continue;
+        last = p->objects[i].kind;
+        buf_addf(&kinds, "%s%s", kinds.len ? ", " : "", last);
+    }
+    if (kinds.len)
+        log_info("provision", "parts of the file are kept for export but not in use yet",
+                 KV_SLICE("parts", buf_slice(&kinds)));
+    buf_free(&kinds);
+}
+
+static bool provision_run(struct store *store, void *ctx, struct err *err)
+{
+    struct provision_outcome o;
+
+    return provision_apply(store, ctx, false, &o, err);
+}
+
+static bool publish_run(struct store *store, void *ctx, struct err *err)
+{
+    return provision_publish(store, ctx, err);
+}
+
+static bool fill_store(struct app *app, struct err *err)
+{
+    const char *path = conf_str(app->conf, CONF_PROVISION_FILE);
+    struct provision *p = NULL;
+    const struct store_ops *ops = app->store.ops;
+
+    if (*path && !read_provision(path, &p, err))
+        return false;
+    bool ok = ops->begin(app->store.self, err);
+    if (ok) {
+        ok = p ? provision_run(&app->store, p, err) : default_team(&app->store, err);
+        if (ok)
+            ok = ops->commit(app->store.self, NULL, NULL, 0, err);
+        else
+            ops->rollback(app->store.self);
+    }
+    if (p)
+        tell_unused_parts(p);
+    provision_free(p);
+    return ok && provision_publish(&app->store, app->teams, err);
+}
+
+void app_reload(struct app *app)
+{
+    const char *path = conf_str(app->conf, CONF_PROVISION_FILE);
+    struct err err = ERR_INIT;
+    struct provision *p = NULL;
+
+    if (!*path) {
+        log_info("app", "nothing to reload: PROVISION_FILE is not set");
+        return;
+    }
+    /* Published by a call of its own: only what is committed may be seen. */
+    bool ok = read_provision(path, &p, &err) && pipe_call_wait(app->pipe, provision_run, p, &err) &&
+              pipe_call_wait(app->pipe, publish_run, app->teams, &err);
+    if (ok)
+        log_info("app", "the provision file was applied", KV_STR("file", path));
+    else
+        log_error("app", "the reload failed, everything stays as it was", KV_ERR(&err));
+    provision_free(p);
+}
+
+/* --- ring and pipeline
+ * ---------------------------------------------------------------------------- */
+
+static int sync_mode(const struct conf *c)
+{
+    struct slice text = slice_cstr(conf_str(c, CONF_QUEUE_SYNC));
+
+    if (slice_eq_nocase(text, SLICE("interval")))
+        return RING_SYNC_INTERVAL;
+    return slice_eq_nocase(text, SLICE("never")) ? RING_SYNC_NEVER : RING_SYNC_ALWAYS;
+}
+
+static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
+{
+    const struct conf *c = app->conf;
+    struct ring_options opt = {
+        .dir = app->ring_dir,
+        .segment_bytes = (uint64_t)conf_int(c, CONF_QUEUE_SEGMENT_BYTES),
+        .first_segment_bytes =
+            MIN((uint64_t)FIRST_SEGMENT_BYTES, (uint64_t)conf_int(c, CONF_QUEUE_SEGMENT_BYTES)),
+        .bytes_max = (uint64_t)conf_int(c, CONF_QUEUE_MAX_BYTES),
+        .min_free_bytes = (uint64_t)conf_int(c, CONF_QUEUE_MIN_FREE_BYTES),
+        .record_bytes_max = (size_t)conf_int(c, CONF_QUEUE_MAX_RECORD_BYTES),
+        .pending_bytes_max = (size_t)conf_int(c, CONF_QUEUE_PENDING_BYTES),
+        .tail_bytes_max = (size_t)conf_int(c, CONF_QUEUE_TAIL_BYTES),
+        .sync = sync_mode(c),
+        .group_commit_us = conf_int(c, CONF_QUEUE_GROUP_COMMIT_MS) * 1000,
+        .accept_gap = cli->accept_gap,
+        .metrics = app->metrics,
+    };
+    if (!app->store.ops->position(app->store.self, &opt.position, &app->runs, &app->run_count,
+                                  &opt.has_position, err))
+        return false;
+    opt.runs = app->runs;
+    opt.run_count = app->run_count;
+    app->ring = ring_open(&opt, err);
+    return app->ring && ring_start(app->ring, err);
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    UNUSED(ctx);
+    log_error("store",
+              "the database cannot be trusted, ending at once; the queue keeps every event",
+              KV_ERR(err));
+    _exit(1);
+}
+
+static void on_blocked(bool is_blocked, const char *why, void *ctx)
+{
+    struct app *app = ctx;
+
+    if (is_blocked)
+        log_error("store", "the database has no room, capture answers 503 until there is",
+                  KV_STR("why", why));
+    else
+        log_info("store", "the database has room again");
+    capture_set_blocked(app->capture, is_blocked ? "the database has no room" : NULL);
+}
+
+static bool start_pipe(struct app *app, struct err *err)
+{
+    const struct conf *c = app->conf;
+    int64_t workers = conf_int(c, CONF_WORKER_CONCURRENCY);
+
+    app->workers = workers > 0 ? (int)MIN(workers, 256) : thread_cpu_count();
+    struct pipe_options opt = {
+        .feed = ring_reader(app->ring),
+        .store = app->store,
+        .teams = app->teams,
+        .metrics = app->metrics,
+        .workers = app->workers,
+        .read_ahead_events = (size_t)conf_int(c, CONF_READ_AHEAD_EVENTS),
+        .read_ahead_bytes = (size_t)conf_int(c, CONF_READ_AHEAD_BYTES),
+        .batch_events = (size_t)conf_int(c, CONF_STORE_BATCH_EVENTS),
+        .batch_bytes = (size_t)conf_int(c, CONF_STORE_BATCH_BYTES),
+        .batch_us = conf_int(c, CONF_STORE_BATCH_MS) * 1000,
+        .merge_policy_2023 = slice_eq(slice_cstr(conf_str(c, CONF_MERGE_POLICY)), SLICE("2023")),
+        .position = ring_position(app->ring),
+        .runs = ring_runs_hold(app->ring) ? app->runs : NULL,
+        .run_count = ring_runs_hold(app->ring) ? app->run_count : 0,
+        .fatal = on_fatal,
+        .blocked = on_blocked,
+        .ctx = app,
+    };
+    app->pipe = pipe_start(&opt, err);
+    return app->pipe != NULL;
+}
+
+/* --- listeners
+ * ------------------------------------------------------------------------------------ */
+
+static struct http_limits limits_of(const struct conf *c)
+{
+    return (struct http_limits){
+        .head_bytes_max = (size_t)conf_int(c, CONF_HTTP_MAX_HEADER_BYTES),
+        .header_count_max = (size_t)conf_int(c, CONF_HTTP_MAX_HEADERS),
+        .head_us = us_of(conf_num(c, CONF_HTTP_HEADER_TIMEOUT), 1),
+        .body_stall_us = us_of(conf_num(c, CONF_HTTP_BODY_TIMEOUT), 1),
+        .idle_us = us_of(conf_num(c, CONF_HTTP_IDLE_TIMEOUT), 1),
+        .write_stall_us = us_of(conf_num(c, CONF_HTTP_WRITE_TIMEOUT), 1),
+        .connections_max = (size_t)conf_int(c, CONF_HTTP_MAX_CONNECTIONS),
+        .body_bytes_total_max = (size_t)conf_int(c, CONF_HTTP_BODY_MEMORY_BYTES),
+        .body_discard_factor = 2,
+    };
+}
+
+static bool make_capture(struct app *app, struct err *err)
+{
+    const struct conf *c = app->conf;
+    struct capture_options opt = {
+        .feed = ring_writer(app->ring),
+        .teams = app->teams,
+        .metrics = app->metrics,
+        .body_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_BODY_BYTES),
+        .decoded_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_DECODED_BYTES),
+        .parse_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_PARSE_BYTES),
+        .event_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_EVENT_BYTES),
+        .any_token = conf_bool(c, CONF_CAPTURE_ANY_TOKEN),
+        .trusted_proxies = conf_str(c, CONF_TRUSTED_PROXIES),
+    };
+    app->capture = capture_new(&opt, err);
+    return app->capture != NULL;
+}
+
+static bool make_admin(struct app *app, struct err *err)
+{
+    struct admin_options opt = {
+        .conf = app->conf,
+        .metrics = app->metrics,
+        .net = app->net,
+        .pipe = app->pipe,
+        .feed = ring_reader(app->ring),
+        .teams = app->teams,
+        .database_path = app->db_path,
+        .token = app->admin_token,
+        .version = HEDGEROW_VERSION,
+        .stale_us = us_of(conf_num(app->conf, CONF_HEALTHCHECK_MAX_STALE_SECONDS), 1),
+    };
+    app->admin = admin_new(&opt, err);
+    return app->admin != NULL;
+}
+
+static bool listen_capture(struct app *app, struct err *err)
+{
+    const struct conf *c = app->conf;
+    struct http_listener_options opt = {.name = "capture",
+                                        .host = conf_str(c, CONF_CAPTURE_HOST),
+                                        .port = (int)conf_int(c, CONF_CAPTURE_PORT),
+                                        .path_prefix = conf_str(c, CONF_CAPTURE_PATH_PREFIX),
+                                        .refuse = capture_refuse,
+                                        .answer = capture_answer,
+                                        .ctx = app->capture,
+                                        .limits = limits_of(c)};
+    opt.routes = capture_routes(app->capture, &opt.route_count);
+    app->capture_listener = net_listen(app->net, &opt, err);
+    return app->capture_listener || err_wrap(err, "CAPTURE_HOST, CAPTURE_PORT");
+}
+
+static bool listen_admin(struct app *app, struct err *err)
+{
+    const struct conf *c = app->conf;
+    struct http_listener_options opt = {.name = "admin",
+                                        .host = conf_str(c, CONF_HTTP_SERVER_HOST),
+                                        .port = (int)conf_int(c, CONF_HTTP_SERVER_PORT),
+                                        .path_prefix = "",
+                                        .refuse = admin_refuse,
+                                        .ctx = app->admin,
+                                        .limits = limits_of(c)};
+    opt.routes = admin_routes(app->admin, &opt.route_count);
+    app->admin_listener = net_listen(app->net, &opt, err);
+    return app->admin_listener || err_wrap(err, "HTTP_SERVER_HOST, HTTP_SERVER_PORT");
+}
+
+static void add_build_info(struct metrics *m)
+{
+    metric_set(metric_new_gauge(m, "hedgerow_build_info", "version=\"" HEDGEROW_VERSION "\"",
+                                "Always 1; the version is a label."),
+               1);
+    metric_add_process(m);
+}
+
+bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, struct err *err)
+{
+    int64_t threads = conf_int(conf, CONF_HTTP_THREADS);
+
+    *app = (struct app){.conf = conf, .lock_fd = -1};
+    app->metrics = metrics_new();
+    add_build_info(app->metrics);
+    app->teams = team_directory_new();
+    if (!open_directory(app, err) || !load_token(app, err) || !open_store(app, err) ||
+        !fill_store(app, err))
+        return false;
+    app->net =
+        net_new(threads > 0 ? (int)MIN(threads, 256) : thread_cpu_count(), app->metrics, err);
+    return app->net && open_ring(app, cli, err) && make_capture(app, err) && start_pipe(app, err) &&
+           make_admin(app, err) && listen_capture(app, err) && listen_admin(app, err) &&
+           net_start(app->net, err);
+}
+
+void app_stop(struct app *app)
+{
+    if (app->admin)
+        admin_stop(app->admin);
+    if (app->net && !net_drain(app->net, DRAIN_US))
+        log_warn("app", "some requests were not answered in time; their clients send again");
+    if (app->ring)
+        ring_stop(app->ring);
+    if (app->pipe)
+        pipe_stop(app->pipe, PIPE_STOP_US);
+    if (app->net)
+        net_stop(app->net);
+}
+
+/* Of our own only: without the lock the files are another process's. */
+static void leave_directory(struct app *app)
+{
+    struct err err = ERR_INIT;
+
+    if (app->lock_fd == -1)
+        return;
+    if (!fs_remove(app->ports_path, &err))
+        log_warn("app", "a file stays behind", KV_ERR(&err));
+    close(app->lock_fd);
+}
+
+void app_free(struct app *app)
+{
+    admin_free(app->admin);
+    net_free(app->net);
+    capture_free(app->capture);
+    pipe_free(app->pipe);
+    ring_free(app->ring);
+    if (app->has_store)
+        store_sqlite_close(&app->store);
+    team_directory_free(app->teams);
+    metrics_free(app->metrics);
+    leave_directory(app);
+    mem_free(app->lock_path);
+    mem_free(app->db_path);
+    mem_free(app->ring_dir);
+    mem_free(app->token_path);
+    mem_free(app->ports_path);
+    mem_free(app->admin_token);
+    mem_free(app->runs);
+}

@@ -1,0 +1,38 @@
+/* wire.h - builds every part in layer order and takes them down in reverse. MAIN, before it has its
+ * role. */
+#pragma once
+
+#include "admin/admin.h"
+#include "app/cli.h"
+#include "in/capture/capture.h"
+#include "ring/ring.h"
+#include "store/store_sqlite.h"
+
+struct app {
+    const struct conf *conf;
+    struct metrics *metrics;
+    char *lock_path, *db_path, *ring_dir, *token_path, *ports_path;
+    int lock_fd;
+    char *admin_token;
+    bool has_store;
+    struct store store;
+    struct team_directory *teams;
+    struct ring *ring;
+    bool ring_runs;
+    struct pipe *pipe;
+    struct net *net;
+    struct capture *capture;
+    struct admin *admin;
+    struct http_listener *capture_listener, *admin_listener;
+    struct feed_run *runs;
+    size_t run_count;
+    int workers;
+};
+
+MUST_CHECK bool app_build(struct app *app, const struct cli *cli, const struct conf *conf,
+                          struct err *err);
+/* Graceful: no new requests, running ones answered, what was read stored. */
+void app_stop(struct app *app);
+void app_free(struct app *app);
+/* Applies PROVISION_FILE again (SIGHUP). */
+void app_reload(struct app *app);
