@@ -4,10 +4,12 @@
  * overwritten), doomed (to be deleted), in_hand. A chain segment becomes a spare when the store has
  * released everything in it; a dead one, or one of another size, is doomed instead.
  *
- * TIDY keeps RING_SPARES spares ready, from the moment the current segment is half full for the
- * first time (an idle or tiny installation never pays for them), and deletes what is above that.
- * When no spare is ready the SYNC thread makes a small segment itself rather than wait for a large
- * one.
+ * TIDY sees to it that one spare is ready when the current segment is half full and a second at
+ * three quarters. By then the segment before has usually been released and is one of them, so that
+ * under steady load the same few files go round; and an idle or tiny installation never makes a
+ * spare. What is above RING_SPARES is deleted, except that a backlog keeps as many more as it has
+ * segments: they would be made again soon. When none is ready the SYNC thread makes a small segment
+ * itself rather than wait for a large one.
  *
  * `room` is what may still be accepted: rest of the current segment, spares, and what budget and
  * disk allow to be created. Appends are refused when the queue would pass it, so the budget is
@@ -206,7 +208,6 @@ struct segment *retain_take(struct ring *r, uint64_t need, bool is_first, struct
         list_remove(&s->node);
         list_push_back(&r->in_hand, &s->node);
         retain_recount(r);
-        cond_signal(&r->tidy_cond);
         lock_drop(&r->lock);
         return s;
     }
@@ -335,16 +336,30 @@ static void make_spare(struct ring *r)
 /* A spare that has no place any more goes to `doomed`. */
 static bool doom_one(struct ring *r, size_t spares)
 {
+    size_t most = RING_SPARES + list_length(&r->chain) - 1;
+
     list_each (n, &r->spares) {
         struct segment *s = list_entry(n, struct segment, node);
 
-        if (spares > RING_SPARES || !is_spare_welcome(r, s)) {
+        if (spares > most || !is_spare_welcome(r, s)) {
             list_remove(n);
             list_push_back(&r->doomed, n);
             return true;
         }
     }
     return false;
+}
+
+size_t retain_spares_wanted(const struct segment *current)
+{
+    return current->used >= current->bytes / 4 * 3 ? 2 : current->used >= current->bytes / 2;
+}
+
+static size_t spares_wanted(const struct ring *r)
+{
+    if (atomic_load(&r->why) != RING_WHY_NOT)
+        return 1;
+    return retain_spares_wanted(list_entry(r->chain.prev, const struct segment, node));
 }
 
 /* One piece of work; false when there is none. Lock held, dropped meanwhile. */
@@ -363,7 +378,10 @@ static bool tidy_step(struct ring *r)
     /* Without a segment to write to, every spare of any size is welcome. */
     if (has_segment && doom_one(r, spares))
         return true;
-    if (spares < (has_segment ? r->spares_wanted : 1) && creatable(r, &why) >= r->segment_bytes) {
+    /* One in hand is about to become the current segment: what is wanted then is another question.
+     */
+    if (spares + list_length(&r->in_hand) < spares_wanted(r) &&
+        creatable(r, &why) >= r->segment_bytes) {
         make_spare(r);
         return true;
     }

@@ -216,7 +216,6 @@ struct ring_writer_state {
     size_t answer_cap;
     struct iovec *iov;
     char *zeros; /* two pages */
-    char *copy;  /* small groups are gathered here */
 };
 
 struct ring_delivered {
@@ -263,11 +262,10 @@ struct ring {
 
     struct lock lock;
     struct cond tidy_cond;
-    struct list chain;   /* hold records, by lap */
-    struct list spares;  /* may be overwritten */
-    struct list doomed;  /* will be deleted */
-    struct list in_hand; /* being created, or taken and not yet in use */
-    size_t spares_wanted;
+    struct list chain;    /* hold records, by lap */
+    struct list spares;   /* may be overwritten */
+    struct list doomed;   /* will be deleted */
+    struct list in_hand;  /* being created, or taken and not yet in use */
     uint64_t total_bytes; /* of all these */
     uint64_t released;
     uint64_t disk_free;
@@ -319,7 +317,8 @@ void retain_explain(int why, struct err *err);
 void retain_recount(struct ring *r); /* lock held */
 void retain_look_at_disk(struct ring *r, bool is_forced);
 void retain_short(struct ring *r); /* an append was refused: look again soon */
-void retain_reap(struct ring *r);  /* lock held: passed segments become spares or doomed */
+size_t retain_spares_wanted(const struct segment *current);
+void retain_reap(struct ring *r); /* lock held: passed segments become spares or doomed */
 
 /* reader.c */
 void reader_init(struct ring *r);

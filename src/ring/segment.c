@@ -40,7 +40,7 @@ struct disk_head {
 #define HEAD_MAGIC "HEDGRING"
 #define FILL_BYTES (64u << 10)
 #define FILL_IOVS  16
-#define FILL_SYNC  (8u << 20)
+#define FILL_SYNC  (2u << 20)
 #define MARK_STEP  (1u << 20)
 
 _Static_assert(sizeof(struct disk_head) == 96, "disk format");
