@@ -433,19 +433,36 @@ yyjson_val *json_member(yyjson_val *object, struct slice key)
     return found;
 }
 
+static double double_of(yyjson_val *number)
+{
+    return yyjson_is_raw(number) ? raw_number(number) : yyjson_get_num(number);
+}
+
+/* Exact: 2^53 + 1 as an integer is not the double next to it. */
+static bool is_int_of(yyjson_val *integer, double value)
+{
+    if (value != trunc(value))
+        return false;
+    if (yyjson_is_sint(integer) && yyjson_get_sint(integer) < 0)
+        return value >= -9223372036854775808.0 && value < 0 &&
+               (int64_t)value == yyjson_get_sint(integer);
+    return value >= 0 && value < 18446744073709551616.0 &&
+           (uint64_t)value == yyjson_get_uint(integer);
+}
+
 static bool number_equal(yyjson_val *a, yyjson_val *b)
 {
-    double x, y;
-
     if (yyjson_is_int(a) && yyjson_is_int(b)) {
         bool negative = yyjson_is_sint(a) && yyjson_get_sint(a) < 0;
 
         return negative == (yyjson_is_sint(b) && yyjson_get_sint(b) < 0) &&
                yyjson_get_uint(a) == yyjson_get_uint(b);
     }
-    x = yyjson_is_raw(a) ? raw_number(a) : yyjson_get_num(a);
-    y = yyjson_is_raw(b) ? raw_number(b) : yyjson_get_num(b);
-    return x == y;
+    if (yyjson_is_int(a))
+        return is_int_of(a, double_of(b));
+    if (yyjson_is_int(b))
+        return is_int_of(b, double_of(a));
+    return double_of(a) == double_of(b);
 }
 
 static bool array_equal(yyjson_val *a, yyjson_val *b)
