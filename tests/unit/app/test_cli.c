@@ -1,0 +1,99 @@
+#include "app/cli.h"
+#include "base/str.h"
+#include "lib/unit.h"
+
+#define ARGS_MAX 8
+
+static int parse(struct cli *cli, struct buf *fault, const char *const *words)
+{
+    char *argv[ARGS_MAX + 2] = {(char *)(uintptr_t) "hedgerow"};
+    int argc = 1;
+
+    for (; words[argc - 1]; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc - 1];
+    return cli_parse(argc, argv, cli, fault);
+}
+
+static void test_modes(void **state)
+{
+    static const struct {
+        const char *words[ARGS_MAX];
+        enum cli_mode mode;
+    } table[] = {
+        {{NULL}, CLI_SERVE},
+        {{"serve", NULL}, CLI_SERVE},
+        {{"--help", "--version", NULL}, CLI_HELP},
+        {{"--version", "-h", NULL}, CLI_HELP},
+        {{"--version", "--healthcheck", NULL}, CLI_VERSION},
+        {{"--idle", "--migrate", NULL}, CLI_MIGRATE},
+        {{"--migrate", "--healthcheck", NULL}, CLI_HEALTHCHECK},
+        {{"--idle", NULL}, CLI_IDLE},
+        {{"nonsense", "--unknown", "-v", NULL}, CLI_VERSION}, /* the rest is ignored */
+        {{"config", "print", NULL}, CLI_CONFIG},
+        {{"apply", "x.json", "--prune", NULL}, CLI_APPLY},
+        {{"--set", "A=b", "tail", NULL}, CLI_TAIL},
+        {{"send", "-", NULL}, CLI_SEND},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct buf fault = BUF_INIT(4096);
+        struct cli cli;
+        assert_int_equal(parse(&cli, &fault, table[i].words), 0);
+        assert_int_equal(cli.mode, table[i].mode);
+        buf_free(&fault);
+    }
+}
+
+static void test_options(void **state)
+{
+    const char *words[] = {"team", "add", "A shop", "--id", "7", "--set=X=1", "--json", NULL};
+    struct buf fault = BUF_INIT(4096);
+    struct cli cli;
+
+    (void)state;
+    assert_int_equal(parse(&cli, &fault, words), 0);
+    assert_int_equal(cli.mode, CLI_TEAM);
+    assert_int_equal(cli.word_count, 2);
+    assert_string_equal(cli.words[1], "A shop");
+    assert_string_equal(cli.id, "7");
+    assert_int_equal(cli.set_count, 1);
+    assert_string_equal(cli.sets[0], "X=1");
+    assert_true(cli.json);
+    assert_false(cli.prune);
+    buf_free(&fault);
+}
+
+static void test_faults(void **state)
+{
+    static const struct {
+        const char *words[ARGS_MAX];
+        int code;
+        const char *names;
+    } table[] = {
+        {{"serv", NULL}, 2, "serv"},
+        {{"--hepl", NULL}, 1, "--hepl"},
+        {{"--set", NULL}, 1, "--set"},
+        {{"tail", "--team", NULL}, 1, "--team"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct buf fault = BUF_INIT(4096);
+        struct cli cli;
+        assert_int_equal(parse(&cli, &fault, table[i].words), table[i].code);
+        assert_non_null(strstr(buf_cstr(&fault), table[i].names));
+        assert_null(strchr(buf_cstr(&fault), '\n')); /* one line */
+        buf_free(&fault);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_faults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
