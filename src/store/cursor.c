@@ -16,7 +16,7 @@ static const char sql_get[] =
 static const char sql_lowest[] =
     "SELECT min(offset) FROM cursors WHERE topic = 'changes' AND is_enabled = 1";
 
-bool cursor_open(struct store_sqlite *s, struct err *err)
+bool store_cursor_open(struct store_sqlite *s, struct err *err)
 {
     return store_prepare(s, &s->cursors.put, sql_put, err) &&
            store_prepare(s, &s->cursors.get, sql_get, err) &&

@@ -448,7 +448,7 @@ struct cursors {
     struct db_stmt *put, *get, *lowest;
 };
 
-MUST_CHECK bool cursor_open(struct store_sqlite *s, struct err *err);
+MUST_CHECK bool store_cursor_open(struct store_sqlite *s, struct err *err);
 MUST_CHECK bool cursor_put(struct store_sqlite *s, const struct feed_position *p,
                            const struct feed_run *runs, size_t run_count, struct err *err);
 /* The lowest number of the change sequence that every enabled consumer has passed; INT64_MAX

@@ -365,7 +365,7 @@ static bool load_meta(struct store_sqlite *s, struct err *err)
 
 static bool open_parts(struct store_sqlite *s, struct err *err)
 {
-    return load_meta(s, err) && tidy_open(s, err) && cursor_open(s, err) &&
+    return load_meta(s, err) && tidy_open(s, err) && store_cursor_open(s, err) &&
            change_log_open(s, err) && fold_open(s, err) && person_open(s, err) &&
            distinct_id_open(s, err) && group_open(s, err) && event_open(s, err) &&
            event_index_open(s, err) && counter_open(s, err) && team_open(s, err) &&
