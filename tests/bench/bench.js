@@ -85,7 +85,7 @@ async function e2e() {
   figure('e2e', 'stored rows, batches of 50 x 500 B', round(middle(many, 'rate')), 'events/s', '>= 50,000', `accepted ${round(middle(many, 'accepted'))}/s; runs ${spread(many, 'rate')}`)
   const dir = b.tempDir('sqlite')
   const raw = helper('raw_sqlite', [b.path.join(dir, 'raw.db'), 300000, 2000])
-  figure('raw', 'bare SQLite insert loop, same row, FULL', round(raw.rows_per_s), 'rows/s')
+  figure('raw', 'bare SQLite insert loop, same row, FULL', round(raw.rows_per_second), 'rows/s')
   b.fs.rmSync(dir, { recursive: true, force: true })
 }
 
