@@ -54,6 +54,7 @@ bool cursor_open(struct cursor *c, const char *dir, const struct segment *s, uin
     c->lap_id = s->use.lap_id;
     c->at = at;
     c->expect = sequence;
+    c->is_next_missing = s->is_next_missing;
     c->is_marked = false;
     c->is_torn = false;
     return true;
@@ -200,6 +201,7 @@ static enum cursor_step lose(struct cursor *c, enum record_state state)
     struct record_head head;
     uint64_t at = c->at;
 
+    c->is_gap = false;
     if (search(c, at + 8, &head)) {
         c->lost_to = head.sequence;
         c->bad_to = c->at;
@@ -210,6 +212,7 @@ static enum cursor_step lose(struct cursor *c, enum record_state state)
     } else {
         c->lost_to = c->limit;
         c->bad_to = c->file_bytes;
+        c->is_gap = c->is_next_missing;
     }
     c->lost_from = c->expect;
     c->bad_from = MIN(at, c->bad_to);

@@ -23,7 +23,7 @@ static bool walk_segment(const char *dir, const struct segment *s, struct walk *
         w->missing += s->use.base - w->next;
     while (!w->is_stopped && (step = cursor_next(&c, &rec)) != CURSOR_END) {
         if (step == CURSOR_LOST)
-            w->damaged += c.lost_to - c.lost_from;
+            *(c.is_gap ? &w->missing : &w->damaged) += c.lost_to - c.lost_from;
         else if (!w->fn(&rec, w->ctx))
             w->is_stopped = true;
     }

@@ -296,8 +296,14 @@ static void report_damage(struct ring *r, const struct cursor *c)
     uint64_t from = MAX(c->lost_from, r->reader.next);
     uint64_t done = released(r);
     uint64_t first;
-    uint64_t n = ring_unfinished(r, MAX(from, done), c->lost_to, &first);
+    uint64_t n;
 
+    from = MAX(from, done);
+    if (c->is_gap) {
+        report_gap(r, from, c->lost_to);
+        return;
+    }
+    n = ring_unfinished(r, from, c->lost_to, &first);
     if (!n)
         return;
     metric_add(r->metrics.corrupt, n);

@@ -199,7 +199,8 @@ static void bound(struct recover *rec, uint64_t limit)
             list_push_front(&rec->spares, n);
         } else {
             s->end = limit;
-            s->used = s->bytes;
+            if (!s->used)
+                s->used = s->bytes;
         }
         /* Also of an empty or given-up lap: what it says about older ones stays true. */
         limit = MIN(limit, s->use.previous_end);
@@ -269,18 +270,20 @@ static bool find_end(struct recover *rec, struct err *err)
     if (list_is_empty(&rec->chain))
         return true;
     s = list_entry(rec->chain.prev, struct segment, node);
-    rec->last_lap_no = s->use.lap_no;
     if (!scan_newest(rec, s, &t, err))
         return false;
     rec->end = t.end;
     rec->is_torn = t.is_torn;
     rec->torn_at = t.end_at;
-    bound(rec, t.end);
     s->used = t.end_at;
+    bound(rec, t.end);
+    if (!list_is_empty(&rec->chain))
+        rec->last_lap_no = list_entry(rec->chain.prev, struct segment, node)->use.lap_no;
     return true;
 }
 
-/* Notes for each lap whether one between it and the newest is missing. */
+/* Notes where laps are missing: their files were deleted, damaged or overwritten with something
+ * old. */
 static void find_missing(struct recover *rec)
 {
     uint64_t expect = rec->lap_no_max;
@@ -289,12 +292,13 @@ static void find_missing(struct recover *rec)
     for (struct list *n = rec->chain.prev; n != &rec->chain; n = n->prev) {
         struct segment *s = list_entry(n, struct segment, node);
 
+        /* Above `expect`: a head that was written without the writer learning that it was. */
+        if (s->use.lap_no <= expect) {
+            s->is_next_missing = s->use.lap_no < expect;
+            is_missing = is_missing || s->is_next_missing;
+            expect = s->use.previous_lap_no;
+        }
         s->is_behind_missing = is_missing;
-        if (s->use.lap_no > expect) /* its head was written, but the writer could not know */
-            continue;
-        is_missing = is_missing || s->use.lap_no < expect;
-        s->is_behind_missing = is_missing;
-        expect = s->use.previous_lap_no;
     }
 }
 

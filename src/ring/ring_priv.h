@@ -75,7 +75,8 @@ struct segment {
     struct segment_use use;
     uint64_t end;           /* sequence behind the last valid record */
     uint64_t used;          /* file offset behind it (recovered segments: about) */
-    bool is_behind_missing; /* recovery: a lap between this and the newest is not there */
+    bool is_next_missing;   /* recovery: the lap behind this one is not there */
+    bool is_behind_missing; /* recovery: some newer lap is not there */
     bool is_dead;           /* a write or sync failed: read, then deleted, never written again */
     struct segment_mark *marks; /* where records begin, about every MiB */
     size_t mark_count, mark_cap;
@@ -122,13 +123,15 @@ struct cursor {
     char path[RING_PATH_MAX];
     uint64_t lap_id;
     uint64_t file_bytes;
-    uint64_t at;     /* file offset of the next record */
-    uint64_t expect; /* its sequence */
-    uint64_t limit;  /* first sequence that is not wanted */
-    uint16_t flags;  /* of the record just given */
+    uint64_t at;          /* file offset of the next record */
+    uint64_t expect;      /* its sequence */
+    uint64_t limit;       /* first sequence that is not wanted */
+    uint16_t flags;       /* of the record just given */
+    bool is_next_missing; /* of the segment */
     /* after CURSOR_LOST: */
     uint64_t lost_from, lost_to;
     uint64_t bad_from, bad_to; /* file offsets of the bytes between */
+    bool is_gap;               /* they may have stood in a segment that is missing */
     /* after CURSOR_END with limit SEGMENT_OPEN: */
     bool is_marked; /* a mark says: everything before was synced and nothing came behind */
     bool is_torn;   /* something else than zeros follows */

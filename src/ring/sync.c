@@ -114,6 +114,8 @@ static void accept(struct ring *r, struct feed_group *first, struct feed_group *
 /* Everything from sequence `end` on is given up: segments that only hold such are deleted. */
 static void cut_chain(struct ring *r, uint64_t end)
 {
+    struct ring_writer_state *w = &r->writer;
+
     lock_take(&r->lock);
     while (!list_is_empty(&r->chain)) {
         struct segment *s = list_entry(r->chain.prev, struct segment, node);
@@ -123,6 +125,7 @@ static void cut_chain(struct ring *r, uint64_t end)
             break;
         list_remove(&s->node);
         list_push_back(&r->doomed, &s->node);
+        w->chain_lap = s->use.previous_lap_no;
     }
     retain_recount(r);
     cond_signal(&r->tidy_cond);
