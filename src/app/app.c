@@ -16,7 +16,8 @@ extern char **environ;
 
 void app_print(struct slice text)
 {
-    fwrite(text.ptr, 1, text.len, stdout);
+    if (text.len)
+        fwrite(text.ptr, 1, text.len, stdout);
     fflush(stdout);
 }
 
