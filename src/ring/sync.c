@@ -85,7 +85,8 @@ static void fail_list(struct ring *r, struct feed_group *g, const struct err *er
 
 /* The groups are on disk: hand them to the reader, then answer. In this order an event that was
  * answered can be read; the reader may free the groups at once, so the answers are noted before. */
-static void accept(struct ring *r, struct feed_group *first, struct feed_group *last, size_t groups)
+static void acknowledge(struct ring *r, struct feed_group *first, struct feed_group *last,
+                        size_t groups)
 {
     struct ring_writer_state *w = &r->writer;
     const struct err none = ERR_INIT;
@@ -386,7 +387,7 @@ static void flush(struct ring *r)
         ok = gather_add(r, &ga, g->block->bytes, g->bytes, &err);
     fault_crash("ring.before_write");
     if (ok && gather_end(r, &ga, &err) && settle(r, at, false, &err))
-        accept(r, first, last, groups);
+        acknowledge(r, first, last, groups);
     else
         broken(r, first->first, first, &err);
 }
@@ -519,7 +520,7 @@ static void span(struct ring *r, struct feed_group *g)
     }
     reserve_drop(r, &res);
     if (ok)
-        accept(r, g, g, 1);
+        acknowledge(r, g, g, 1);
     else
         broken(r, g->first, g, &err);
 }

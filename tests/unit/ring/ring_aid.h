@@ -167,7 +167,7 @@ AID void on_done(void *ctx, const struct err *err)
 
 /* Appends without waiting. False with err when it was refused; the numbers are used up then, too.
  */
-AID bool send(struct rig *g, size_t count, size_t bytes, struct err *err)
+AID bool post(struct rig *g, size_t count, size_t bytes, struct err *err)
 {
     struct feed_writer w = ring_writer(g->ring);
     struct feed_group *group = group_make(g, count, bytes);
@@ -198,7 +198,7 @@ AID bool try_put(struct rig *g, size_t count, size_t bytes, enum err_code *code)
     struct err err = ERR_INIT;
 
     g->answer.last = ERR_NONE;
-    if (!send(g, count, bytes, &err)) {
+    if (!post(g, count, bytes, &err)) {
         *code = err.code;
         return false;
     }

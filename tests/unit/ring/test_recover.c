@@ -595,7 +595,7 @@ static void test_copies_while_running(void **state)
 
         acked = g->next_number;
         for (int k = 0; k < 5; k++)
-            assert_true(send(g, (size_t)(1 + (i * 5 + k) % 40), 700, &err));
+            assert_true(post(g, (size_t)(1 + (i * 5 + k) % 40), 700, &err));
         remove_files(h->dir);
         copy_dir(g->dir, h->dir); /* meanwhile they are written */
         await_answers(g);

@@ -198,11 +198,11 @@ static void test_stop_answers_all(void **state)
 
     rig_open(g);
     for (int i = 0; i < 100; i++)
-        assert_true(send(g, 1, 200, &err));
+        assert_true(post(g, 1, 200, &err));
     ring_stop(g->ring);
     await_answers(g);
     assert_int_equal(g->answer.ok, 100);
-    assert_false(send(g, 1, 200, &err));
+    assert_false(post(g, 1, 200, &err));
     assert_int_equal(err.code, ERR_STOP);
     drain(g);
     assert_got(g, 0, 100);
@@ -214,7 +214,7 @@ static void test_never_started_answers_stop(void **state)
     struct err err = ERR_INIT;
 
     assert_true(rig_try_open(g, &err));
-    assert_true(send(g, 1, 200, &err));
+    assert_true(post(g, 1, 200, &err));
     ring_stop(g->ring);
     await_answers(g);
     assert_int_equal(g->answer.last, ERR_STOP);
@@ -288,7 +288,7 @@ static void test_pending_limit(void **state)
 
     g->opt.pending_bytes_max = 10000;
     assert_true(rig_try_open(g, &err));
-    while (send(g, 1, 900, &err))
+    while (post(g, 1, 900, &err))
         taken++;
     assert_int_equal(err.code, ERR_FULL);
     assert_int_equal(taken, 10000 / record_bytes(900));
