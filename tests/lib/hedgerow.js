@@ -89,7 +89,7 @@ function request(base, target, { method, headers = {}, body, timeoutMs = 20000 }
 // Settings of the caller's shell must not reach the program; what sanitizers and fault points read must.
 function environment(more) {
   const kept = Object.entries(process.env).filter(
-    ([name]) => /^(PATH|HOME|TMPDIR|LANG|LC_ALL)$/.test(name) || /(^|_)SAN_OPTIONS$|^HEDGEROW_FAULTS$/.test(name));
+    ([name]) => /^(PATH|HOME|TMPDIR|LANG|LC_ALL)$/.test(name) || /SAN_OPTIONS$|^HEDGEROW_FAULTS$/.test(name));
   return { ...Object.fromEntries(kept), ...more };
 }
 
