@@ -13,6 +13,7 @@
 #include "ring/ring_priv.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #define PROBE_US     1000000
 #define SEGMENTS_MIN 4 /* that must fit the budget */
@@ -193,6 +194,27 @@ static bool start_writing(struct ring *r, const struct recover *rec, uint64_t ba
     return true;
 }
 
+/* The groups at the end may be a killed process's writes that no sync has followed. They count from
+ * here on, and the head of the next lap says that they are on disk: so they have to be. */
+static bool sync_newest(const struct ring *r, const struct recover *rec, struct err *err)
+{
+    const struct segment *s;
+    char path[RING_PATH_MAX];
+    bool ok;
+    int fd;
+
+    if (list_is_empty(&rec->chain))
+        return true;
+    s = list_entry(rec->chain.prev, const struct segment, node);
+    fd = segment_open(r->dir, s->slot, true, err);
+    if (fd == -1)
+        return false;
+    segment_path(r->dir, s->slot, ".seg", path);
+    ok = segment_sync(fd, path, err);
+    close(fd);
+    return ok;
+}
+
 static bool open_dir(struct ring *r, struct err *err)
 {
     struct recover rec;
@@ -211,7 +233,7 @@ static bool open_dir(struct ring *r, struct err *err)
     is_foreign = rec.has_ring && !uuid_eq(&rec.ring_id, &r->ring_id);
     if (is_foreign)
         recover_all_foreign(&rec);
-    if (!recover_tidy(&rec, err))
+    if (!recover_tidy(&rec, err) || !sync_newest(r, &rec, err))
         goto out;
     if (rec.is_torn && !is_foreign) {
         metric_add(r->metrics.torn, 1);
