@@ -15,6 +15,7 @@
  * The journal is only appended to. An entry is a head and maybe old bytes:
  *   WRITE   `length` bytes at `at` are about to change; old bytes follow (none: they are zeros)
  *   SIZE    the file is `at` bytes long and about to change that
+ *   CUT     `length` bytes at `at` that the next entry, a SIZE, is going to cut off
  *   SYNC    entries with this key before journal offset `at` are durable: fsync returned
  *   CREATE, MKDIR   the path that follows is about to appear
  *   RENAME  from NUL to; `at` is not 0: what `to` was is kept under that number in the stash
@@ -66,7 +67,8 @@ enum entry_type {
     ENTRY_CREATE,
     ENTRY_RENAME,
     ENTRY_UNLINK,
-    ENTRY_MKDIR
+    ENTRY_MKDIR,
+    ENTRY_CUT
 };
 
 #define ENTRY_MAGIC 0x45534f4cu
@@ -223,15 +225,14 @@ static int readable(int fd)
     return (int)syscall(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
 }
 
-static void note_bytes(int fd, uint64_t key, uint64_t at, uint64_t len)
+static void note_bytes(int fd, enum entry_type type, uint64_t key, uint64_t at, uint64_t len)
 {
     int in = readable(fd);
 
     while (len > 0) {
         size_t want = len < CHUNK ? (size_t)len : CHUNK;
         ssize_t got = pread(in, state.old, want, (off_t)at);
-        struct entry e = {
-            .magic = ENTRY_MAGIC, .type = ENTRY_WRITE, .key = key, .at = at, .length = want};
+        struct entry e = {.magic = ENTRY_MAGIC, .type = type, .key = key, .at = at, .length = want};
 
         if (got < 0)
             got = 0;
@@ -254,7 +255,7 @@ static void note_write(int fd, uint64_t at, uint64_t len)
         return;
     if (at + len > size)
         append_simple(ENTRY_SIZE, key, size);
-    note_bytes(fd, key, at, len);
+    note_bytes(fd, ENTRY_WRITE, key, at, len);
 }
 
 static void note_resize(int fd, uint64_t to)
@@ -264,9 +265,9 @@ static void note_resize(int fd, uint64_t to)
 
     if (state.journal == -1 || size == to)
         return;
-    append_simple(ENTRY_SIZE, key, size);
     if (to < size)
-        note_bytes(fd, key, to, size - to);
+        note_bytes(fd, ENTRY_CUT, key, to, size - to);
+    append_simple(ENTRY_SIZE, key, size);
 }
 
 /* Keeps a file under another name; its number, 0 when there is none. */

@@ -19,7 +19,6 @@
 // A failed run keeps its directory. The same SEED gives the same requests and schedule; the moments depend on the machine.
 'use strict';
 
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
@@ -31,7 +30,6 @@ const { Careless, Client, firstRequest } = require('./workload.js');
 
 const TOKEN = 'phc_torture';
 const CLIENTS = 6;
-const SENT_AT_ONCE_MS = 300;
 const SETTINGS = {
   HTTP_THREADS: '2',
   WORKER_CONCURRENCY: '2',
@@ -145,6 +143,10 @@ function launch(options) {
   return server;
 }
 
+function pickLoss() {
+  return random() < 0.4 ? 'all' : 'some';
+}
+
 // What shall happen in each cycle, made beforehand so that the seed alone decides.
 function plan() {
   const points = crashPoints();
@@ -153,12 +155,12 @@ function plan() {
   for (let i = 0; i < cycles; i++) {
     const kind = random();
     const c = { isLosing, how: 'run', delay: 30 + below(500) };
-    if (kind < 0.25) Object.assign(c, { how: 'start', delay: below(SENT_AT_ONCE_MS) * random() });
+    if (kind < 0.25) Object.assign(c, { how: 'start', delay: random() }); // of the time that a start takes
     else if (kind < 0.45 && points.length && process.env.HEDGEROW_TEST_BIN)
       Object.assign(c, { how: 'point', delay: 700, program: process.env.HEDGEROW_TEST_BIN,
         env: { HEDGEROW_FAULTS: `${points[below(points.length)]}:${1 + below(random() < 0.5 ? 2 : 60)}:1` } });
     else if (kind < 0.5) c.how = 'stop';
-    if (isLosing && (mode === 'lose' || random() < 0.6)) c.lose = random() < 0.4 ? 'all' : 'some';
+    if (isLosing && (mode === 'lose' || random() < 0.6)) c.lose = pickLoss();
     if (mode === 'mixed' && (c.lose || !isLosing)) isLosing = random() < 0.6; // with an empty journal only
     list.push(c);
   }
@@ -169,15 +171,20 @@ async function runCycle(c, facts) {
   const server = launch(c);
   let isReady = false;
   const ready = server.ready().then(() => { isReady = true; }, (error) => {
-    if (!server.wasKilled && c.how !== 'point') facts.faults.push(`cycle ${facts.cycle}: ${error.message}`);
+    if (!server.wasKilled && !server.how) facts.faults.push(`cycle ${facts.cycle}: ${error.message}`);
   });
-  if (c.how === 'start') await Promise.race([sleep(c.delay), server.exited]);
+  if (c.how === 'start') await Promise.race([sleep(c.delay * facts.startMs), server.exited]);
   else {
+    const launched = Date.now();
     await ready;
     if (isReady && !server.how) up.set(server);
+    if (isReady) facts.startMs = 0.8 * facts.startMs + 0.2 * (Date.now() - launched);
     await Promise.race([sleep(c.delay), server.exited]);
   }
   up.set(null);
+  // By itself it may only end at a fault point.
+  if (server.how && !(c.how === 'point' && server.how.signal === 'SIGKILL'))
+    facts.faults.push(`cycle ${facts.cycle}: the program ended: ${server.describe()}`);
   if (c.how === 'stop' && isReady) await server.stop({ keep: true });
   else await server.kill();
   await ready;
@@ -228,7 +235,7 @@ function once() {
 async function main() {
   const started = Date.now();
   const facts = { sent: new Set(), acknowledged: new Map(), once: [], faults: [], cycle: 0,
-    kills: 0, killsAtStart: 0, losses: 0, changesLost: 0 };
+    kills: 0, killsAtStart: 0, losses: 0, changesLost: 0, startMs: 60 };
   let isOver = false;
   fs.mkdirSync(dataDir);
   forget(journal, stashDir);
@@ -236,6 +243,9 @@ async function main() {
   const senders = [...Array(CLIENTS)].map((_, i) => new Sender(new Client(seed * 100 + i, `c${i}`, TOKEN), facts, true));
   const careless = new Sender(new Careless(seed * 100 + 99, 'x', TOKEN), facts, false);
 
+  // Nothing is there yet: an end of the very first start, with and without a power cut.
+  for (let i = 0; i < Math.min(10, cycles); i++)
+    await runCycle({ isLosing: mode !== 'kill', how: 'start', delay: random(), lose: mode !== 'kill' && pickLoss() }, facts);
   const first = launch({ env: {} });
   await first.ready();
   up.set(first);

@@ -2,8 +2,8 @@
 // taken away.
 //
 //   mode 'all'   nothing survives that was not synced
-//   mode 'some'  each sector of each file keeps any one of the versions it had since the last sync,
-//                each file any one of its sizes, the directories any beginning of their changes
+//   mode 'some'  each sector of each file keeps any one of the versions it had since the last sync, each file any one of its
+//                sizes, the directories any beginning of their changes
 'use strict';
 
 const fs = require('node:fs');
@@ -11,7 +11,7 @@ const path = require('node:path');
 
 const HEAD_BYTES = 40;
 const MAGIC = 0x45534f4c;
-const WRITE = 1, SIZE = 2, SYNC = 3, CREATE = 4, RENAME = 5, UNLINK = 6, MKDIR = 7;
+const WRITE = 1, SIZE = 2, SYNC = 3, CREATE = 4, RENAME = 5, UNLINK = 6, MKDIR = 7, CUT = 8;
 
 // The whole entries of the journal. A kill may have cut the last one: its change did not happen.
 function readJournal(file) {
@@ -36,6 +36,8 @@ function notSynced(entries) {
   return entries.filter((e) => e.type !== SYNC && e.pos >= (covered.get(e.key) || 0));
 }
 
+const isOfFile = (e) => e.type === WRITE || e.type === SIZE || e.type === CUT;
+
 function filesByInode(dir, found = new Map()) {
   for (const e of fs.readdirSync(dir, { withFileTypes: true })) {
     const name = path.join(dir, e.name);
@@ -45,25 +47,30 @@ function filesByInode(dir, found = new Map()) {
   return found;
 }
 
-// Newest first. `keep()` says whether a sector or the size stays as it is from here on.
+// Newest first. `keep()` says whether a sector or the size stays as it is from here on. A cut is done or not done as a whole,
+// with the size: file systems do not mix what was cut off with what came later.
 function undoFile(name, entries, sector, keep) {
   const fd = fs.openSync(name, 'r+');
   const kept = new Set();
   let size = fs.fstatSync(fd).size;
   let isSizeKept = false;
   for (const e of entries.slice().reverse()) {
+    const old = e.data.length ? e.data : Buffer.alloc(e.length);
     if (e.type === SIZE) {
       isSizeKept = isSizeKept || keep();
       if (!isSizeKept) size = e.at;
-      continue;
     }
-    const old = e.data.length ? e.data : Buffer.alloc(e.length);
+    if (e.type === CUT && !isSizeKept) fs.writeSync(fd, old, 0, e.length, e.at);
     for (let at = e.at, next; at < e.at + e.length; at = next) {
       const number = Math.floor(at / sector);
       next = Math.min(e.at + e.length, (number + 1) * sector);
-      if (kept.has(number)) continue;
-      if (keep()) kept.add(number);
-      else fs.writeSync(fd, old, at - e.at, next - at, at);
+      if (e.type === CUT) {
+        if (isSizeKept) kept.add(number);
+        else kept.delete(number);
+      } else if (!kept.has(number)) {
+        if (keep()) kept.add(number);
+        else fs.writeSync(fd, old, at - e.at, next - at, at);
+      }
     }
   }
   fs.ftruncateSync(fd, size);
@@ -88,27 +95,30 @@ function forget(journal, stashDir) {
   fs.mkdirSync(stashDir);
 }
 
-// After a kill without a power cut: the journal goes on, without a cut entry.
+// After a kill without a power cut: the journal goes on, without the entry that the kill cut short.
 function keepAll(journal) {
   if (!fs.existsSync(journal)) return;
   const { end } = readJournal(journal);
   if (fs.statSync(journal).size > end) fs.truncateSync(journal, end);
 }
 
-// Returns { undone, left }: how many changes were open, and what was done with them.
+// Returns how many changes were open: { writes, names }.
 function loseWrites({ journal, dir, stashDir, mode, random }) {
   const open = notSynced(readJournal(journal).entries);
   const files = new Map([...filesByInode(stashDir), ...filesByInode(dir)]);
   const byFile = new Map();
-  for (const e of open.filter((x) => x.type === WRITE || x.type === SIZE))
-    if (files.has(e.key)) byFile.set(e.key, [...(byFile.get(e.key) || []), e]);
+  for (const e of open.filter(isOfFile)) {
+    if (!byFile.has(e.key)) byFile.set(e.key, []);
+    byFile.get(e.key).push(e);
+  }
   for (const [key, entries] of byFile) {
+    if (!files.has(key)) continue;
     const odds = mode === 'all' ? 0 : [0, 0.1, 0.5, 0.9][Math.floor(random() * 4)];
     undoFile(files.get(key), entries, random() < 0.5 ? 512 : 4096, () => random() < odds);
   }
-  const names = open.filter((e) => e.type >= CREATE);
+  const names = open.filter((e) => !isOfFile(e));
   const from = mode === 'all' ? 0 : Math.floor(random() * (names.length + 1));
-  for (const e of names.slice(from).reverse()) undoName(e, stashDir)
+  for (const e of names.slice(from).reverse()) undoName(e, stashDir);
   forget(journal, stashDir);
   return { writes: open.length - names.length, names: names.length - from };
 }
@@ -125,4 +135,4 @@ function randomOf(seed) {
   }
 }
 
-module.exports = { readJournal, notSynced, keepAll, loseWrites, forget, randomOf }
+module.exports = { readJournal, notSynced, keepAll, loseWrites, forget, randomOf };

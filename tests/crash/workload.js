@@ -59,10 +59,8 @@ class Client {
   again() {
     const old = this.pick(this.recent);
     if (this.chance(0.5)) return this.request(old);
-    const mixed = old.slice(0, 1 + this.below(old.length));
-    mixed.push(this.event(false));
-    if (this.chance(0.5)) mixed.unshift(this.event(false));
-    return this.request(mixed);
+    const before = this.chance(0.5) ? [this.event(false)] : [];
+    return this.request([...before, ...old.slice(0, 1 + this.below(old.length)), this.event(false)]);
   }
 
   request(events) {
