@@ -48,8 +48,8 @@ static bool find_bound(struct db_stmt *scan, int64_t keep_us, int64_t limit_id, 
     db_bind_i64(scan, 1, STORE_DELETE_ROWS);
     while ((step = db_step(scan, err)) == DB_ROW) {
         int64_t id = db_col_i64(scan, 0), at = db_col_i64(scan, 1);
-        if (at > now - keep_us || id > limit_id) {
-            *due = id > limit_id ? now + RETRY_US : at + keep_us;
+        if (at >= now - keep_us || id > limit_id) {
+            *due = id > limit_id ? now + RETRY_US : at + keep_us + 1;
             db_reset(scan);
             return true;
         }

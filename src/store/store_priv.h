@@ -27,9 +27,10 @@
 #define STORE_SLICE_US    10000 /* the time it should take */
 #define STORE_DELETE_ROWS 2000
 #define STORE_PART_EVENTS 500000
-#define STORE_FOLD_AT     20000 /* unfolded rows at which folding begins although events keep coming \
-                                 */
-#define STORE_FOLD_HARD 50000   /* unfolded rows from which slices grow */
+#define STORE_FOLD_AT                                                                              \
+    20000                     /* unfolded rows at which folding begins although events keep coming \
+                               */
+#define STORE_FOLD_HARD 50000 /* unfolded rows from which slices grow */
 #define STORE_CURSOR    "ingestion"
 
 struct store_sqlite;
@@ -519,6 +520,7 @@ struct tidy {
     struct index_merge to_merge; /* [tidy] count 0: none */
     struct index_part *merged;   /* [tidy] */
     bool is_merging;             /* [tidy] */
+    bool has_given_up;           /* [tidy] a merge failed: no other until the next start */
     atomic_int checkpoint_pages; /* pages of the WAL that a checkpoint has seen */
     int tried_restart;           /* TIDY: pages at the last RESTART that did not get through */
     bool is_alarmed;             /* TIDY */
@@ -546,6 +548,7 @@ bool tidy_thread_plan_is_sorted(struct store_sqlite *s, const struct fold_plan *
 void tidy_thread_merge(struct store_sqlite *s, const struct index_merge *m);
 struct index_part *tidy_thread_merged(struct store_sqlite *s); /* the result, once; NULL: none */
 bool tidy_thread_is_merging(struct store_sqlite *s);
+bool tidy_thread_may_merge(struct store_sqlite *s);
 void tidy_thread_wal(void *ctx, int pages); /* after each commit */
 
 /* --- store_sqlite.c

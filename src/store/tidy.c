@@ -71,6 +71,11 @@ bool tidy_run(struct store_sqlite *s, struct err *err)
     return ok || store_failed(s, err);
 }
 
+static bool can_merge(struct store_sqlite *s, struct index_merge *m)
+{
+    return !s->index.pending && tidy_thread_may_merge(s) && index_merge_choose(&s->index, m);
+}
+
 static void merge_parts(struct store_sqlite *s, bool is_idle)
 {
     struct index_part *merged = tidy_thread_merged(s);
@@ -78,8 +83,7 @@ static void merge_parts(struct store_sqlite *s, bool is_idle)
 
     if (merged)
         event_index_accept(s, merged);
-    else if (is_idle && s->tidy.is_running && !s->index.pending && !tidy_thread_is_merging(s) &&
-             index_merge_choose(&s->index, &m))
+    else if (is_idle && can_merge(s, &m))
         tidy_thread_merge(s, &m);
 }
 
@@ -101,6 +105,7 @@ bool tidy_op(void *self, bool *more, struct err *err)
     struct store_sqlite *s = store_self(self);
     bool is_idle = s->tidy.commits_seen == s->commits;
     int64_t start = clock_mono_us();
+    struct index_merge m;
 
     *more = false;
     s->tidy.commits_seen = s->commits;
@@ -119,6 +124,6 @@ bool tidy_op(void *self, bool *more, struct err *err)
     } else if (is_idle && is_waiting(s) && !tidy_thread_wait(s, WAIT_US, err)) {
         return false;
     }
-    *more = has_slice(s) || is_waiting(s) || s->log.count > 0;
+    *more = has_slice(s) || is_waiting(s) || s->log.count > 0 || can_merge(s, &m);
     return true;
 }

@@ -40,6 +40,8 @@ static bool rebuild_here(struct store_sqlite *s, struct err *err)
 {
     if (!event_index_rebuild(s, s->db, err))
         return store_failed(s, err);
+    while (event_index_sort_next(s))
+        ;
     atomic_store_explicit(&s->tidy.is_ready, true, memory_order_release);
     return true;
 }
@@ -122,6 +124,14 @@ bool tidy_thread_is_merging(struct store_sqlite *s)
     bool is_merging = s->tidy.is_merging;
     lock_drop(&s->tidy.lock);
     return is_merging;
+}
+
+bool tidy_thread_may_merge(struct store_sqlite *s)
+{
+    lock_take(&s->tidy.lock);
+    bool may = s->tidy.is_running && !s->tidy.is_merging && !s->tidy.has_given_up;
+    lock_drop(&s->tidy.lock);
+    return may;
 }
 
 void tidy_thread_wal(void *ctx, int pages)
@@ -235,6 +245,7 @@ static bool work(struct store_sqlite *s)
     if (m.count) {
         t->merged = merged;
         t->is_merging = merged != NULL; /* until it is taken */
+        t->has_given_up |= merged == NULL;
     }
     t->has_news = true;
     cond_broadcast(&t->done);
