@@ -273,6 +273,8 @@ static void handle(struct http_conn *c)
     if (x->body_len)
         x->req.body = slice_make(
             c->body_place == HTTP_BODY_IN_INPUT ? c->in->bytes + c->body_at : x->body, x->body_len);
+    if (c->body_place != HTTP_BODY_IN_INPUT && c->parsed == c->end)
+        c->parsed = c->end = c->body_at; // room to notice what the client does meanwhile
     c->phase = HTTP_PHASE_HANDLE;
     x->match.route->handler(&x->req, x->match.route->ctx);
 }

@@ -194,6 +194,11 @@ static void refuse_error(struct http_parse *p, llhttp_errno_t e, const char *end
         detail = "The request target has a character that is not allowed.";
         break;
     case HPE_INVALID_VERSION:
+        if (p->ll.http_major == 1 && p->ll.http_minor <= 1) { // the fault is behind it
+            detail = "Lines must end with CR LF.";
+            break;
+        }
+        // fall through
     case HPE_INVALID_CONSTANT:
     case HPE_PAUSED_H2_UPGRADE:
         detail = "Only HTTP/1.1 and HTTP/1.0 are spoken here.";
@@ -359,11 +364,14 @@ bool http_parse_head(struct http_parse *p, const char *base, struct http_header 
     req->method = method_of(ll->method);
     req->method_text = slice_cstr(llhttp_method_name((llhttp_method_t)ll->method));
     fill_headers(p, base, headers, req);
-    if (ll->http_major != 1 || ll->http_minor > 1)
+    // llhttp knows relatives of HTTP too (RTSP, ICE) and takes several spaces for one.
+    if (ll->http_major != 1 || ll->http_minor > 1 ||
+        memcmp(base + p->url_at + p->url_len, " HTTP/", 6) != 0)
         return bad(p, 505, HTTP_REFUSED_MALFORMED, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
     if (ll->method == HTTP_CONNECT)
         return bad(p, 501, HTTP_REFUSED_METHOD, "CONNECT is not done here.");
-    if (!read_target(slice_make(base + p->url_at, p->url_len), req))
+    if (p->url_at < 2 || base[p->url_at - 2] == ' ' ||
+        !read_target(slice_make(base + p->url_at, p->url_len), req))
         return bad(p, 400, HTTP_REFUSED_MALFORMED, "The request target is not a path.");
     return read_frame(p, req, frame);
 }
