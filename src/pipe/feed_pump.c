@@ -7,19 +7,27 @@
  * FEED runs ahead of the cursor by a bounded number of offsets and of bytes, then sleeps until
  * STORE has committed. An offset that would not fit STORE's window, and one behind a big gap, waits
  * until everything below the gap is stored.
+ *
+ * Under a stream of single events each sync would wake FEED, a worker and STORE for a handful of
+ * records. So a read that brought few, right after another, is followed by a short pause in which
+ * more gather. An event that comes alone is never delayed.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/pipe_priv.h"
 
 #define READ_TIMEOUT_US (60 * (int64_t)1000000)
 #define RETRY_US        (1 * (int64_t)1000000)
+#define FEW_RECORDS     256
+#define GATHER_US       ((int64_t)2000)
 
 struct pump {
     struct pipe *p;
-    uint64_t next;  /* first offset not accounted for */
-    size_t run_at;  /* first run that may still matter */
-    size_t *counts; /* per worker, of one read */
+    uint64_t next;   /* first offset not accounted for */
+    size_t run_at;   /* first run that may still matter */
+    int64_t read_us; /* monotonic, of the last read */
+    size_t *counts;  /* per worker, of one read */
     struct deal **deals;
     struct feed_record records[READ_MAX];
 };
@@ -71,6 +79,23 @@ static void pause_after_error(struct pipe *p)
     if (!is_stopping(p))
         cond_wait_us(&p->moved, &p->lock, RETRY_US);
     lock_drop(&p->lock);
+}
+
+/* A read has just brought `got` records. */
+static void gather(struct pump *f, int got)
+{
+    struct pipe *p = f->p;
+    int64_t now = clock_mono_us();
+    bool is_stream = got > 0 && got < FEW_RECORDS && now - f->read_us < 2 * GATHER_US;
+
+    f->read_us = now;
+    if (!is_stream)
+        return;
+    lock_take(&p->lock);
+    if (!is_stopping(p))
+        cond_wait_us(&p->moved, &p->lock, GATHER_US);
+    lock_drop(&p->lock);
+    f->read_us += GATHER_US;
 }
 
 static void deal(struct pump *f, const struct feed_record *records, size_t count)
@@ -202,6 +227,7 @@ void feed_pump_run(void *arg)
             continue;
         }
         take_records(f, f->records, (size_t)got);
+        gather(f, got);
     }
     for (int i = 0; i < p->opt.workers; i++) {
         p->workers[i].feed_stop.kind = MESSAGE_STOP;

@@ -280,6 +280,16 @@ static void resume(struct worker *w, struct step_work *work)
     release_key(w, key_hash);
 }
 
+void step_resume(struct step_work *work, enum step_result result, const struct err *err)
+{
+    CHECK(result != STEP_HOLD);
+    work->result = result;
+    if (err)
+        work->err = *err;
+    work->message.kind = MESSAGE_RESUME;
+    mpsc_push(&work->worker->inbox, &work->message.node);
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static void take_deal(struct worker *w, struct deal *deal)
