@@ -236,8 +236,12 @@ void store_refresh_status(struct store_sqlite *s)
     atomic_store_explicit(&s->seen_open_rows, open, memory_order_relaxed);
     atomic_store_explicit(&s->seen_persons_cached, lru_count(s->persons.lru), memory_order_relaxed);
     atomic_store_explicit(&s->seen_last_change, s->seq_kept.change, memory_order_relaxed);
-    if (!tidy_thread_is_ready(s)) /* the TIDY thread fills the filter */
-        return;
+    if (tidy_thread_is_ready(s)) /* else the TIDY thread is filling the filter */
+        store_refresh_dedupe(s);
+}
+
+void store_refresh_dedupe(struct store_sqlite *s)
+{
     atomic_store_explicit(&s->seen_dedupe_entries, dedupe_count(&s->dedupe), memory_order_relaxed);
     atomic_store_explicit(&s->seen_dedupe_window_us, dedupe_covered_us(&s->dedupe, clock_wall_us()),
                           memory_order_relaxed);
@@ -419,6 +423,7 @@ bool store_sqlite_open(const struct store_sqlite_options *opt, struct store *sto
     db_on_wal(s->db, tidy_thread_wal, s);
     store_metrics_register(s, opt->metrics);
     store_refresh_status(s);
+    store_refresh_dedupe(s);
     store->ops = &ops;
     store->self = s;
     return true;

@@ -111,9 +111,11 @@ bool tidy_op(void *self, bool *more, struct err *err)
     s->tidy.commits_seen = s->commits;
     if (s->is_in_batch)
         return err_set(err, ERR_BUG, "tidy inside of a batch");
-    if (!tidy_thread_is_ready(s)) {
+    if (!s->tidy.is_running && !tidy_thread_ready(s, err))
+        return false;
+    if (!tidy_thread_is_ready(s)) { /* what upkeep works on is not there yet */
         *more = true;
-        return s->tidy.is_running ? tidy_thread_wait(s, WAIT_US, err) : tidy_thread_ready(s, err);
+        return tidy_thread_wait(s, WAIT_US, err);
     }
     merge_parts(s, is_idle);
     fold_begin(s, is_idle);

@@ -257,10 +257,12 @@ static void rebuild(struct store_sqlite *s)
     struct err err = ERR_INIT;
 
     if (!tidy_thread_is_ready(s)) {
-        if (event_index_rebuild(s, s->tidy.db, &err))
+        if (event_index_rebuild(s, s->tidy.db, &err)) {
+            store_refresh_dedupe(s);
             atomic_store_explicit(&s->tidy.is_ready, true, memory_order_release);
-        else
+        } else {
             fail(s, &err);
+        }
     }
     while (event_index_sort_next(s))
         ;
