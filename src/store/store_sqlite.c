@@ -230,8 +230,11 @@ uint64_t store_database_bytes(const struct store_sqlite *s)
 
 void store_refresh_status(struct store_sqlite *s)
 {
-    size_t open = s->index.open->count;
+    size_t open;
 
+    lock_take(&s->index.lock); /* at the start the TIDY thread puts another part there */
+    open = s->index.open->count;
+    lock_drop(&s->index.lock);
     atomic_store_explicit(&s->seen_unfolded, s->log.count, memory_order_relaxed);
     atomic_store_explicit(&s->seen_open_rows, open, memory_order_relaxed);
     atomic_store_explicit(&s->seen_persons_cached, lru_count(s->persons.lru), memory_order_relaxed);
