@@ -26,7 +26,9 @@ static bool append_body(struct http_exchange *x, const char *at, size_t len, siz
 {
     size_t need = x->body_len + len;
 
-    if (at == x->body + x->body_len) { // it was read into its place
+    if (len == 0)
+        return true;
+    if (x->body && at == x->body + x->body_len) { // it was read into its place
         x->body_len = need;
         return true;
     }

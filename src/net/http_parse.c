@@ -194,13 +194,12 @@ static void refuse_error(struct http_parse *p, llhttp_errno_t e, const char *end
         detail = "The request target has a character that is not allowed.";
         break;
     case HPE_INVALID_VERSION:
-        if (p->ll.http_major == 1 && p->ll.http_minor <= 1) { // the fault is behind it
-            detail = "Lines must end with CR LF.";
-            break;
-        }
-        // fall through
     case HPE_INVALID_CONSTANT:
     case HPE_PAUSED_H2_UPGRADE:
+        if (e == HPE_INVALID_VERSION && p->ll.http_major == 1 && p->ll.http_minor <= 1) {
+            detail = "Lines must end with CR LF."; // the version is good, what follows is not
+            break;
+        }
         detail = "Only HTTP/1.1 and HTTP/1.0 are spoken here.";
         status = 505;
         break;
