@@ -41,12 +41,12 @@ static const struct admin_entry entries[] = {
     {HTTP_M_GET, "/api/status", GATE_TOKEN, health_serve_status},
     {HTTP_M_GET, "/api/config", GATE_TOKEN, serve_config},
     {HTTP_M_GET, "/api/tail", GATE_TOKEN, serve_tail},
-    {HTTP_M_GET | HTTP_M_POST, "/api/teams", GATE_TOKEN, teams_serve},
-    {HTTP_M_POST, "/api/teams/:id/rotate-token", GATE_TOKEN, teams_serve_rotate},
-    {HTTP_M_POST, "/api/apply", GATE_TOKEN, teams_serve_apply},
-    {HTTP_M_GET, "/api/export", GATE_TOKEN, teams_serve_export},
-    {HTTP_M_GET, "/api/events/:uuid", GATE_TOKEN, readers_serve_event},
-    {HTTP_M_GET, "/api/persons", GATE_TOKEN, readers_serve_person},
+    {HTTP_M_GET | HTTP_M_POST, "/api/teams", GATE_TOKEN, api_teams_serve},
+    {HTTP_M_POST, "/api/teams/:id/rotate-token", GATE_TOKEN, api_teams_rotate},
+    {HTTP_M_POST, "/api/apply", GATE_TOKEN, api_teams_apply},
+    {HTTP_M_GET, "/api/export", GATE_TOKEN, api_teams_export},
+    {HTTP_M_GET, "/api/events/:uuid", GATE_TOKEN, api_read_event},
+    {HTTP_M_GET, "/api/persons", GATE_TOKEN, api_read_person},
 };
 
 static const struct admin_entry *entry_of(const struct admin *a, const struct http_request *req)
@@ -138,7 +138,7 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
     a->opt = *opt;
     a->token = mem_dup_str(opt->token);
     a->tail = tail_new(opt->pipe);
-    a->readers = readers_new(opt->database_path, net_loop_count(opt->net));
+    a->readers = api_read_new(opt->database_path, net_loop_count(opt->net));
     a->route_count = ARRAY_LEN(entries);
     a->routes = mem_new_array(struct http_route, a->route_count);
     for (size_t i = 0; i < a->route_count; i++)
@@ -156,7 +156,7 @@ void admin_free(struct admin *a)
     if (!a)
         return;
     tail_free(a->tail);
-    readers_free(a->readers);
+    api_read_free(a->readers);
     mem_free(a->routes);
     mem_free(a->token);
     mem_free(a);

@@ -39,13 +39,13 @@ void health_serve_metrics(struct admin *a, struct http_request *req);
 void health_serve_status(struct admin *a, struct http_request *req);
 
 /* api_teams.c: teams, provision */
-void teams_serve(struct admin *a, struct http_request *req);
-void teams_serve_rotate(struct admin *a, struct http_request *req);
-void teams_serve_apply(struct admin *a, struct http_request *req);
-void teams_serve_export(struct admin *a, struct http_request *req);
+void api_teams_serve(struct admin *a, struct http_request *req);
+void api_teams_rotate(struct admin *a, struct http_request *req);
+void api_teams_apply(struct admin *a, struct http_request *req);
+void api_teams_export(struct admin *a, struct http_request *req);
 
 /* api_read.c: bounded reads beside the writer */
-struct admin_readers *readers_new(const char *database_path, int loops);
-void readers_free(struct admin_readers *r);
-void readers_serve_event(struct admin *a, struct http_request *req);
-void readers_serve_person(struct admin *a, struct http_request *req);
+struct admin_readers *api_read_new(const char *database_path, int loops);
+void api_read_free(struct admin_readers *r);
+void api_read_event(struct admin *a, struct http_request *req);
+void api_read_person(struct admin *a, struct http_request *req);

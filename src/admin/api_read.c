@@ -12,7 +12,7 @@ struct admin_readers {
         *by_thread; /* index: number of the NET thread, which alone touches its entry */
 };
 
-struct admin_readers *readers_new(const char *database_path, int loops)
+struct admin_readers *api_read_new(const char *database_path, int loops)
 {
     struct admin_readers *r = mem_new(struct admin_readers);
 
@@ -22,7 +22,7 @@ struct admin_readers *readers_new(const char *database_path, int loops)
     return r;
 }
 
-void readers_free(struct admin_readers *r)
+void api_read_free(struct admin_readers *r)
 {
     if (!r)
         return;
@@ -53,7 +53,7 @@ static void answer_read(struct http_request *req, bool ok, struct buf *json, con
     buf_free(json);
 }
 
-void readers_serve_event(struct admin *a, struct http_request *req)
+void api_read_event(struct admin *a, struct http_request *req)
 {
     struct err err = ERR_INIT;
     struct buf json = BUF_INIT(64 << 20);
@@ -67,7 +67,7 @@ void readers_serve_event(struct admin *a, struct http_request *req)
     answer_read(req, r && store_reader_event(r, &uuid, &json, &err), &json, &err);
 }
 
-void readers_serve_person(struct admin *a, struct http_request *req)
+void api_read_person(struct admin *a, struct http_request *req)
 {
     struct err err = ERR_INIT;
     struct buf json = BUF_INIT(64 << 20);

@@ -111,7 +111,7 @@ static void answer_faults(struct http_request *req, const struct json_faults *fa
     buf_free(&out);
 }
 
-void teams_serve_apply(struct admin *a, struct http_request *req)
+void api_teams_apply(struct admin *a, struct http_request *req)
 {
     struct json_faults faults = JSON_FAULTS_INIT;
     struct slice base = SLICE("."), prune = SLICE_NONE;
@@ -137,7 +137,7 @@ static bool run_export(struct store *store, void *ctx, struct err *err)
     return provision_collect(store, &c->answer, err);
 }
 
-void teams_serve_export(struct admin *a, struct http_request *req)
+void api_teams_export(struct admin *a, struct http_request *req)
 {
     pipe_call(a->opt.pipe, &change_new(a, req, run_export)->call);
 }
@@ -230,7 +230,7 @@ static void serve_add(struct admin *a, struct http_request *req)
     json_free(json);
 }
 
-void teams_serve(struct admin *a, struct http_request *req)
+void api_teams_serve(struct admin *a, struct http_request *req)
 {
     if (req->method == HTTP_M_POST)
         serve_add(a, req);
@@ -259,7 +259,7 @@ static bool run_rotate(struct store *store, void *ctx, struct err *err)
     return ok;
 }
 
-void teams_serve_rotate(struct admin *a, struct http_request *req)
+void api_teams_rotate(struct admin *a, struct http_request *req)
 {
     uint64_t id = 0;
 
