@@ -4,8 +4,9 @@
  * worker, known as finished (the runs that the store kept from before), or missing in the feed (a
  * gap, which STORE is told about).
  *
- * FEED runs ahead of the cursor by a bounded number of offsets and of bytes, then sleeps until
- * STORE has committed. An offset that would not fit STORE's window, and one behind a big gap, waits
+ * FEED runs ahead of the cursor by a bounded number of offsets and of bytes, and of STORE by a
+ * bounded number of chunks (a prepared event takes several times its bytes), then sleeps until
+ * STORE has caught up. An offset that would not fit STORE's window, and one behind a big gap, waits
  * until everything below the gap is stored.
  *
  * Under a stream of single events each sync would wake FEED, a worker and STORE for a handful of
@@ -47,7 +48,9 @@ static bool wait_for_room(struct pump *f, size_t *records, size_t *bytes)
     while (!is_stopping(p) && !has_room) {
         uint64_t ahead = f->next > p->cursor ? f->next - p->cursor : 0;
 
-        has_room = ahead < p->opt.read_ahead_events && p->in_flight_bytes < p->opt.read_ahead_bytes;
+        has_room = ahead < p->opt.read_ahead_events &&
+                   p->in_flight_bytes < p->opt.read_ahead_bytes &&
+                   atomic_load(&p->chunks_waiting) < CHUNKS_AHEAD_MAX;
         if (has_room) {
             *records = (size_t)MIN(p->opt.read_ahead_events - ahead, (uint64_t)READ_MAX);
             *bytes =

@@ -23,6 +23,7 @@
 #define CHUNK_ARENA_BYTES  ((size_t)16 << 10)
 #define CHUNKS_KEPT        16 /* per worker, for reuse */
 #define CHUNKS_WAITING_MAX 32 /* when as many wait for STORE, only full ones are added */
+#define CHUNKS_AHEAD_MAX   96 /* when as many wait for STORE, FEED reads no more */
 #define READ_MAX           512
 #define READ_BYTES_MAX     ((size_t)4 << 20)
 #define GAP_SMALL                                                                  \

@@ -8,6 +8,7 @@
 #define IDLE_LAST_US (3600 * (int64_t)1000000)
 #define TIDY_EVERY   8 /* batches under load */
 
+/* One chunk less waits: workers that hold back may send, and FEED may read on. */
 static void chunk_done(struct pipe *p)
 {
     int waiting = atomic_fetch_sub(&p->chunks_waiting, 1) - 1;
@@ -17,6 +18,11 @@ static void chunk_done(struct pipe *p)
             atomic_exchange(&p->workers[i].holds_back, false))
             mpsc_kick(&p->workers[i].inbox);
     }
+    if (waiting != CHUNKS_AHEAD_MAX / 2)
+        return;
+    lock_take(&p->lock);
+    cond_broadcast(&p->moved);
+    lock_drop(&p->lock);
 }
 
 static void take_chunk(struct committer *c, struct chunk *chunk)
