@@ -138,7 +138,7 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
     a->opt = *opt;
     a->token = mem_dup_str(opt->token);
     a->tail = tail_new(opt->pipe);
-    a->readers = api_read_new(opt->database_path, net_loop_count(opt->net));
+    a->readers = api_read_new(opt->database_path, opt->store, net_loop_count(opt->net));
     a->route_count = ARRAY_LEN(entries);
     a->routes = mem_new_array(struct http_route, a->route_count);
     for (size_t i = 0; i < a->route_count; i++)

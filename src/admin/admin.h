@@ -21,6 +21,7 @@ struct admin_options {
     struct pipe *pipe;
     struct feed_reader feed; /* for its status */
     struct team_directory *teams;
+    struct store store; /* for reads of what is not in the file yet; outlives the admin */
     const char *database_path;
     const char *token; /* bearer token; copied */
     const char *version;

@@ -7,16 +7,18 @@
 
 struct admin_readers {
     char *path;
+    struct store store;
     int count;
     struct store_reader *
         *by_thread; /* index: number of the NET thread, which alone touches its entry */
 };
 
-struct admin_readers *api_read_new(const char *database_path, int loops)
+struct admin_readers *api_read_new(const char *database_path, struct store store, int loops)
 {
     struct admin_readers *r = mem_new(struct admin_readers);
 
     r->path = mem_dup_str(database_path);
+    r->store = store;
     r->count = loops + 1;
     r->by_thread = mem_new_array(struct store_reader *, (size_t)r->count);
     return r;
@@ -39,8 +41,11 @@ static struct store_reader *reader_mine(struct admin_readers *r, struct err *err
     int n = thread_number();
 
     CHECK(n >= 0 && n < r->count);
-    if (!r->by_thread[n])
+    if (!r->by_thread[n]) {
         r->by_thread[n] = store_reader_open(r->path, err);
+        if (r->by_thread[n])
+            store_reader_attach(r->by_thread[n], &r->store);
+    }
     return r->by_thread[n];
 }
 

@@ -364,6 +364,7 @@ static bool make_admin(struct app *app, struct err *err)
         .pipe = app->pipe,
         .feed = ring_reader(app->ring),
         .teams = app->teams,
+        .store = app->store,
         .database_path = app->db_path,
         .token = app->admin_token,
         .version = HEDGEROW_VERSION,
