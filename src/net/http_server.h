@@ -147,6 +147,7 @@ struct http_listener_options {
 struct net;
 struct http_listener;
 
+/* Makes the loops; SIGPIPE is ignored in the whole process from then on. `metrics` may be NULL. */
 MUST_CHECK struct net *net_new(int threads, struct metrics *metrics, struct err *err);
 /* Before net_start. Binds at once: ERR_IO names host and port. NULL on failure. */
 MUST_CHECK struct http_listener *net_listen(struct net *n, const struct http_listener_options *opt,
@@ -154,10 +155,12 @@ MUST_CHECK struct http_listener *net_listen(struct net *n, const struct http_lis
 int http_listener_port(const struct http_listener *l);
 size_t http_listener_connections(const struct http_listener *l); /* any thread */
 MUST_CHECK bool net_start(struct net *n, struct err *err);
-/* Accepts no more connections, closes idle ones, lets running requests end (answers carry
- * Connection: close). Returns when all are answered or after timeout_us. */
+/* Accepts no more connections, closes idle ones, lets running requests and streams end (answers
+ * carry Connection: close). True when all are answered, false after timeout_us. */
 bool net_drain(struct net *n, int64_t timeout_us);
-void net_stop(struct net *n); /* ends the threads */
+/* Closes all connections and ends the threads. Requests that handlers still keep may be answered
+ * (to nobody) until net_free, which frees the rest. */
+void net_stop(struct net *n);
 void net_free(struct net *n);
 struct loop *net_loop(struct net *n, int index);
 int net_loop_count(const struct net *n);
