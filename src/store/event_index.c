@@ -196,7 +196,8 @@ void event_index_add(struct store_sqlite *s, const struct index_row *row)
 
 void event_index_rollback(struct store_sqlite *s)
 {
-    s->index.open->batch = 0;
+    if (tidy_thread_is_ready(s)) /* before that, nothing was added and the part is TIDY's */
+        s->index.open->batch = 0;
 }
 
 void event_index_seal(struct store_sqlite *s)

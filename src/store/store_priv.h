@@ -612,7 +612,7 @@ const struct db_schema *store_sqlite_schema_table(void);
 /* team and bytes as the key of a cache; valid until the next call. */
 struct slice store_cache_key(struct store_sqlite *s, int64_t a, int64_t b, struct slice bytes);
 void store_refresh_status(struct store_sqlite *s);
-void store_refresh_dedupe(
+void store_refresh_index(
     struct store_sqlite *s); /* the part of it that belongs to TIDY until the rebuild is through */
 void store_metrics_register(struct store_sqlite *s, struct metrics *m); /* store_metrics.c */
 uint64_t store_wal_bytes(const struct store_sqlite *s);

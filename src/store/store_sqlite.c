@@ -230,21 +230,16 @@ uint64_t store_database_bytes(const struct store_sqlite *s)
 
 void store_refresh_status(struct store_sqlite *s)
 {
-    size_t open;
-
-    lock_take(&s->index.lock); /* at the start the TIDY thread puts another part there */
-    open = s->index.open->count;
-    lock_drop(&s->index.lock);
     atomic_store_explicit(&s->seen_unfolded, s->log.count, memory_order_relaxed);
-    atomic_store_explicit(&s->seen_open_rows, open, memory_order_relaxed);
     atomic_store_explicit(&s->seen_persons_cached, lru_count(s->persons.lru), memory_order_relaxed);
     atomic_store_explicit(&s->seen_last_change, s->seq_kept.change, memory_order_relaxed);
-    if (tidy_thread_is_ready(s)) /* else the TIDY thread is filling the filter */
-        store_refresh_dedupe(s);
+    if (tidy_thread_is_ready(s)) /* else the TIDY thread is filling index and filter */
+        store_refresh_index(s);
 }
 
-void store_refresh_dedupe(struct store_sqlite *s)
+void store_refresh_index(struct store_sqlite *s)
 {
+    atomic_store_explicit(&s->seen_open_rows, s->index.open->count, memory_order_relaxed);
     atomic_store_explicit(&s->seen_dedupe_entries, dedupe_count(&s->dedupe), memory_order_relaxed);
     atomic_store_explicit(&s->seen_dedupe_window_us, dedupe_covered_us(&s->dedupe, clock_wall_us()),
                           memory_order_relaxed);
@@ -426,7 +421,7 @@ bool store_sqlite_open(const struct store_sqlite_options *opt, struct store *sto
     db_on_wal(s->db, tidy_thread_wal, s);
     store_metrics_register(s, opt->metrics);
     store_refresh_status(s);
-    store_refresh_dedupe(s);
+    store_refresh_index(s);
     store->ops = &ops;
     store->self = s;
     return true;

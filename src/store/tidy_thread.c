@@ -258,7 +258,7 @@ static void rebuild(struct store_sqlite *s)
 
     if (!tidy_thread_is_ready(s)) {
         if (event_index_rebuild(s, s->tidy.db, &err)) {
-            store_refresh_dedupe(s);
+            store_refresh_index(s);
             atomic_store_explicit(&s->tidy.is_ready, true, memory_order_release);
         } else {
             fail(s, &err);

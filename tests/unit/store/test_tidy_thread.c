@@ -4,6 +4,7 @@ static void open_with_thread(struct aid *aid, uint64_t checkpoint, uint64_t rest
 {
     aid_open(aid);
     aid_close_store(aid);
+    aid->opt.busy_us = 5000000; /* a RESTART holds the writer for a moment */
     aid->opt.wal_checkpoint_bytes = checkpoint;
     aid->opt.wal_restart_bytes = restart;
     aid->opt.wal_alarm_bytes = alarm;
