@@ -1,4 +1,5 @@
-/* feed_position.h - where a consumer of the feed stands. Kept by the store in the transaction that finishes the events. */
+/* feed_position.h - where a consumer of the feed stands. Kept by the store in the transaction that
+ * finishes the events. */
 #pragma once
 
 #include "base/uuid.h"

@@ -43,8 +43,9 @@ void json_doc_free(
 bool json_value_write(yyjson_val *value, struct buf *out);
 /* The same with U+FFFD for U+0000 in keys and strings. */
 bool json_value_write_clean(yyjson_val *value, struct buf *out);
-bool json_string_write(struct slice s, bool is_clean,
-                       struct buf *out); /* valid UTF-8, with quotes */
+bool json_string_write(struct slice s, bool is_clean, struct buf *out); /* valid UTF-8 */
+/* A member's name with the comma before it (unless it is the first) and the colon behind. */
+bool json_name_write(struct slice name, bool is_first, bool is_clean, struct buf *out);
 /* An object without the members named in `skip` (NULL-terminated list, may be NULL), and without
  * the closing brace when `is_open`, so that members can be added; *count is how many were written.
  */

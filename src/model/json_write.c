@@ -201,6 +201,19 @@ bool json_string_write(struct slice s, bool is_clean, struct buf *out)
     return write_string(s.len ? s.ptr : "", s.len, is_clean, out);
 }
 
+bool json_name_write(struct slice name, bool is_first, bool is_clean, struct buf *out)
+{
+    /* Room for all of it at once: names hardly ever hold anything to escape. */
+    if (!buf_reserve(out, name.len + 4))
+        return false;
+    if (!is_first)
+        out->ptr[out->len++] = ',';
+    if (!json_string_write(name, is_clean, out) || !buf_reserve(out, 1))
+        return false;
+    out->ptr[out->len++] = ':';
+    return true;
+}
+
 /* --- containers ------------------------------------------------------------------------------- */
 
 static bool write_array(yyjson_val *array, bool is_clean, struct buf *out)
@@ -220,9 +233,8 @@ static bool write_array(yyjson_val *array, bool is_clean, struct buf *out)
 static bool write_member(yyjson_val *key, yyjson_val *value, bool is_first, bool is_clean,
                          struct buf *out)
 {
-    return (is_first || buf_add_char(out, ',')) &&
-           write_string(unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key), is_clean, out) &&
-           buf_add_char(out, ':') && write_value(value, is_clean, out);
+    return json_name_write(json_text(key), is_first, is_clean, out) &&
+           write_value(value, is_clean, out);
 }
 
 static bool has_repeated_keys(yyjson_val *object)

@@ -57,7 +57,7 @@ bool draft_write(const struct draft *d, struct buf *out)
     bool ok = buf_add_char(out, '{');
 
     for (size_t i = 0; ok && i < d->names.count; i++)
-        ok = (i == 0 || buf_add_char(out, ',')) && json_string_write(d->names.keys[i], true, out) &&
-             buf_add_char(out, ':') && json_value_write_clean(d->values[i], out);
+        ok = json_name_write(d->names.keys[i], i == 0, true, out) &&
+             json_value_write_clean(d->values[i], out);
     return ok && buf_add_char(out, '}');
 }

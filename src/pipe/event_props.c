@@ -143,11 +143,10 @@ static const struct draft *draft_of(const struct writing *wr, enum prop prop)
 
 static bool write_name(struct writing *wr, struct slice name)
 {
-    bool ok = (wr->is_empty || buf_add_char(wr->out, ',')) &&
-              json_string_write(name, true, wr->out) && buf_add_char(wr->out, ':');
+    bool is_first = wr->is_empty;
 
     wr->is_empty = false;
-    return ok;
+    return json_name_write(name, is_first, true, wr->out);
 }
 
 static bool write_draft(struct writing *wr, enum prop prop, const struct draft *d)

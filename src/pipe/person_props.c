@@ -92,12 +92,10 @@ static bool props_write(const struct props *p, struct buf *out)
     for (size_t i = 0; i < p->names.count; i++) {
         if (!p->members[i].value)
             continue;
-        if (!is_first)
-            buf_add_char(out, ',');
-        is_first = false;
-        if (!json_string_write(p->names.keys[i], false, out) || !buf_add_char(out, ':') ||
+        if (!json_name_write(p->names.keys[i], is_first, false, out) ||
             !json_value_write(p->members[i].value, out))
             return false;
+        is_first = false;
     }
     return buf_add_char(out, '}');
 }

@@ -18,9 +18,10 @@
 #include "pipe/pipe.h"
 #include "pipe/step.h"
 
-#define CHUNK_MAX          128
-#define CHUNK_BYTES_MAX    ((size_t)1 << 20) /* a chunk is sent on when it holds as much text */
-#define CHUNK_ARENA_BYTES  ((size_t)16 << 10)
+#define CHUNK_MAX       128
+#define CHUNK_BYTES_MAX ((size_t)1 << 20) /* a chunk is sent on when it holds as much text */
+#define CHUNK_ARENA_BYTES \
+    ((size_t)256 << 10)       /* a full chunk of usual events; kept with the chunk */
 #define CHUNKS_KEPT        16 /* per worker, for reuse */
 #define CHUNKS_WAITING_MAX 32 /* when as many wait for STORE, only full ones are added */
 #define CHUNKS_AHEAD_MAX   96 /* when as many wait for STORE, FEED reads no more */

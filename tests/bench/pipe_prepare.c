@@ -42,11 +42,11 @@ static struct team_directory *teams(void)
 }
 
 /* One chunk of events, as worker.c fills it. */
-static void run_chunk(struct worker *w, const struct feed_record *record)
+static void run_chunk(struct worker *w, struct chunk *c, const struct feed_record *record)
 {
-    struct chunk c = {.worker = w, .arena = arena_new(CHUNK_ARENA_BYTES)};
-
-    w->out = &c;
+    c->count = 0;
+    arena_reset(c->arena);
+    w->out = c;
     for (size_t i = 0; i < CHUNK_MAX; i++) {
         struct step_work work = {.worker = w, .record = *record};
         struct err err = ERR_INIT;
@@ -56,7 +56,6 @@ static void run_chunk(struct worker *w, const struct feed_record *record)
         json_doc_free(&work.doc);
     }
     w->out = NULL;
-    arena_free(c.arena);
 }
 
 int main(int argc, char **argv)
@@ -77,20 +76,22 @@ int main(int argc, char **argv)
     struct feed_record record = {.type = RECORD_TYPE_EVENT, .payload = slice_make(payload, bytes)};
     struct pipe p = {.opt.teams = teams()};
     struct worker *w = mem_new(struct worker);
+    struct chunk c = {.worker = w, .arena = arena_new(CHUNK_ARENA_BYTES)};
     int64_t before;
     double us;
 
     event_encode(&e, payload);
     worker_init(w, &p, 0);
     for (uint64_t i = 0; i < 100000; i += CHUNK_MAX)
-        run_chunk(w, &record);
+        run_chunk(w, &c, &record);
     before = clock_mono_us();
     for (uint64_t i = 0; i < events; i += CHUNK_MAX)
-        run_chunk(w, &record);
+        run_chunk(w, &c, &record);
     us = (double)(clock_mono_us() - before) / (double)events;
     printf(
         "{\"name\":\"pipe_prepare\",\"events\":%llu,\"record_bytes\":%zu,\"us_per_event\":%.3f}\n",
         (unsigned long long)events, bytes, us);
+    arena_free(c.arena);
     worker_fini(w);
     mem_free(w);
     team_directory_free(p.opt.teams);
