@@ -268,6 +268,16 @@ out:
     return ok;
 }
 
+bool db_sync_wal(struct db *db, struct err *err)
+{
+    sqlite3_file *wal = NULL;
+    int rc = sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+
+    if (rc == SQLITE_OK && wal && wal->pMethods)
+        rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    return rc == SQLITE_OK || db_fail(db, rc, err);
+}
+
 int64_t db_changes(const struct db *db)
 {
     return sqlite3_changes64(db->raw);

@@ -71,6 +71,10 @@ enum db_checkpoint {
 MUST_CHECK bool db_checkpoint(struct db *db, enum db_checkpoint how, int *wal_pages,
                               int *done_pages, struct err *err);
 
+/* Syncs the WAL. A killed process may have left commits in it that no sync has followed: they are
+ * seen, but nothing outside of the database may rely on them before. Legal after the first read. */
+MUST_CHECK bool db_sync_wal(struct db *db, struct err *err);
+
 /* Transactions (tx.c). */
 MUST_CHECK bool db_begin(struct db *db, struct err *err); /* takes the write lock at once */
 MUST_CHECK bool db_begin_read(struct db *db,
