@@ -36,6 +36,8 @@ bool cursor_runs_encode(uint64_t offset, const struct feed_run *runs, size_t cou
     uint64_t last = offset;
     char *at;
 
+    if (count == 0)
+        return true;
     if (!buf_reserve(out, count * RUN_BYTES_MAX))
         return false;
     at = out->ptr + out->len;
@@ -46,8 +48,7 @@ bool cursor_runs_encode(uint64_t offset, const struct feed_run *runs, size_t cou
         at = put_varint(at, runs[i].to - runs[i].from);
         last = runs[i].to;
     }
-    if (count)
-        out->len = (size_t)(at - out->ptr);
+    out->len = (size_t)(at - out->ptr);
     return true;
 }
 

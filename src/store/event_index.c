@@ -12,11 +12,9 @@
  * removed or were left half written are deleted in slices; their numbers are never used again.
  */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "store/store_priv.h"
 
-#include <stdio.h>
 
 #define ROWS_AT_ONCE   50 /* of one INSERT: half the time of single rows */
 #define SLICE_ROWS_MAX (8 * STORE_SLICE_ROWS)
@@ -43,10 +41,6 @@ static const char sql_find[] =
 static const char sql_parts[] =
     "SELECT part, state, first_id, last_id, first_at, last_at, event_count "
     "FROM event_parts ORDER BY first_id, part";
-static const char sql_hashes[] = "SELECT hash FROM event_index WHERE part = ? AND kind = 2";
-static const char sql_scan[] =
-    "SELECT id, created_at, is_uuid_checked, team_id, uuid, event, distinct_id FROM events "
-    "WHERE id > ? ORDER BY id";
 
 uint64_t event_index_hash(const struct store_sqlite *s, enum index_kind kind, int64_t team_id,
                           struct slice bytes)
@@ -97,7 +91,7 @@ void event_index_retire(struct store_sqlite *s, int64_t number)
     dying_add(&s->index, number);
 }
 
-static int64_t last_indexed(const struct event_index *x)
+int64_t event_index_last_id(const struct event_index *x)
 {
     int64_t last = 0;
 
@@ -170,12 +164,12 @@ void event_index_close(struct store_sqlite *s)
 
 /* --- collecting */
 
-static bool must_close(const struct event_index *x, const struct index_part *p)
+bool event_index_must_close(const struct event_index *x, const struct index_part *p)
 {
     return p->count >= x->part_events || (p->count && p->last_id - p->first_id >= SPAN_MAX);
 }
 
-static void append_pending(struct index_part **head, struct index_part *p)
+void event_index_append(struct index_part **head, struct index_part *p)
 {
     while (*head)
         head = &(*head)->next;
@@ -206,7 +200,7 @@ void event_index_seal(struct store_sqlite *s)
 
     lock_take(&s->index.lock);
     p->state = PART_SEALED;
-    append_pending(&s->index.pending, p);
+    event_index_append(&s->index.pending, p);
     s->index.open = index_part_new();
     lock_drop(&s->index.lock);
     tidy_thread_sort_parts(s);
@@ -220,7 +214,7 @@ void event_index_publish(struct store_sqlite *s)
     lock_take(&s->index.lock);
     index_part_publish(p);
     lock_drop(&s->index.lock);
-    if (must_close(&s->index, p))
+    if (event_index_must_close(&s->index, p))
         event_index_seal(s);
 }
 
@@ -240,86 +234,6 @@ bool event_index_sort_next(struct store_sqlite *s)
     index_part_take(p, runs);
     lock_drop(&s->index.lock);
     return true;
-}
-
-/* --- rebuilding at start */
-
-static bool rebuild_dedupe(struct store_sqlite *s, struct db *db, struct err *err)
-{
-    const struct event_index *x = &s->index;
-    int64_t since = clock_wall_us() - s->dedupe.window_us;
-    size_t from = x->part_count, total = 0;
-    struct db_stmt *q = s->dedupe.window_us > 0 ? db_prepare(db, sql_hashes, err) : NULL;
-    enum db_step step = DB_DONE;
-
-    if (!q)
-        return s->dedupe.window_us <= 0;
-    while (from > 0 && x->parts[from - 1].last_at >= since &&
-           total + x->parts[from - 1].count <= dedupe_count_max(&s->dedupe))
-        total += x->parts[--from].count;
-    if (from > 0 && x->parts[from - 1].last_at >= since)
-        s->dedupe.complete_since_us = x->parts[from - 1].last_at;
-    for (size_t i = from; step == DB_DONE && i < x->part_count; i++) {
-        db_bind_i64(q, 1, x->parts[i].number);
-        while ((step = db_step(q, err)) == DB_ROW)
-            dedupe_add(&s->dedupe, (uint64_t)db_col_i64(q, 0), x->parts[i].first_at);
-    }
-    return step == DB_DONE;
-}
-
-static void scan_row(struct store_sqlite *s, struct db_stmt *q, struct index_part *p, int64_t since)
-{
-    int64_t team_id = db_col_i64(q, 3);
-    struct index_row row = {.id = db_col_i64(q, 0),
-                            .at_us = db_col_i64(q, 1),
-                            .is_checked = db_col_i64(q, 2) != 0,
-                            .uuid = event_index_hash(s, INDEX_UUID, 0, db_col_blob(q, 4)),
-                            .event = event_index_hash(s, INDEX_EVENT, team_id, db_col_text(q, 5)),
-                            .distinct_id =
-                                event_index_hash(s, INDEX_DISTINCT_ID, team_id, db_col_text(q, 6))};
-
-    if (index_part_is_full(p))
-        index_part_grow(p);
-    index_part_add(p, &row);
-    index_part_publish(p);
-    if (row.is_checked && s->dedupe.window_us > 0 && row.at_us >= since)
-        dedupe_add(&s->dedupe, row.uuid, row.at_us);
-}
-
-static bool scan_events(struct store_sqlite *s, struct db *db, struct index_part **pending,
-                        struct index_part **open, struct err *err)
-{
-    struct db_stmt *q = db_prepare(db, sql_scan, err);
-    int64_t since = clock_wall_us() - s->dedupe.window_us;
-    enum db_step step = DB_FAIL;
-
-    if (!q)
-        return false;
-    db_bind_i64(q, 1, last_indexed(&s->index));
-    while ((step = db_step(q, err)) == DB_ROW) {
-        scan_row(s, q, *open, since);
-        if (!must_close(&s->index, *open))
-            continue;
-        (*open)->state = PART_SEALED;
-        append_pending(pending, *open);
-        *open = index_part_new();
-    }
-    return step == DB_DONE;
-}
-
-bool event_index_rebuild(struct store_sqlite *s, struct db *db, struct err *err)
-{
-    struct index_part *pending = NULL, *open = index_part_new(), *old;
-    bool ok = rebuild_dedupe(s, db, err) && scan_events(s, db, &pending, &open, err);
-
-    /* Readers see it at once and whole. On failure the caller gives up the store. */
-    lock_take(&s->index.lock);
-    old = s->index.open;
-    s->index.open = open;
-    s->index.pending = pending;
-    lock_drop(&s->index.lock);
-    index_part_free(old);
-    return ok || err_wrap(err, "read the newest events");
 }
 
 /* --- looking up */
@@ -586,7 +500,7 @@ void event_index_slice_done(struct store_sqlite *s, bool committed)
 void event_index_accept(struct store_sqlite *s, struct index_part *p)
 {
     lock_take(&s->index.lock);
-    append_pending(&s->index.pending, p);
+    event_index_append(&s->index.pending, p);
     lock_drop(&s->index.lock);
 }
 

@@ -82,6 +82,6 @@ struct index_part *index_merge_load(struct db *db, const struct index_merge *m, 
         return NULL;
     }
     for (int i = 0; i < INDEX_KINDS; i++)
-        index_run_sort(&p->runs[i]);
+        index_part_sort_run(&p->runs[i]);
     return p;
 }

@@ -29,7 +29,7 @@ static void free_arrays(struct index_part *p)
     p->is_checked = NULL;
 }
 
-void index_run_free(struct index_run *run)
+void index_part_free_run(struct index_run *run)
 {
     mem_free(run->hash);
     mem_free(run->delta);
@@ -42,7 +42,7 @@ void index_part_free(struct index_part *p)
         return;
     free_arrays(p);
     for (int i = 0; i < INDEX_KINDS; i++)
-        index_run_free(&p->runs[i]);
+        index_part_free_run(&p->runs[i]);
     mem_free(p);
 }
 
@@ -113,7 +113,7 @@ static void sort_digit(const struct index_run *from, struct index_run *to, int d
     }
 }
 
-void index_run_sort(struct index_run *run)
+void index_part_sort_run(struct index_run *run)
 {
     struct index_run other = {.count = run->count}, swap;
     size_t(*digits)[256];
@@ -133,7 +133,7 @@ void index_run_sort(struct index_run *run)
         other = swap;
     }
     mem_free(digits);
-    index_run_free(&other);
+    index_part_free_run(&other);
 }
 
 static void run_fill(struct index_run *run, const struct index_part *p, const uint64_t *hash,
@@ -167,7 +167,7 @@ void index_part_sort(struct index_part *p, struct index_run runs[INDEX_KINDS])
     fill_unchecked(&runs[INDEX_UUID_UNCHECKED - 1], p);
     run_fill(&runs[INDEX_EVENT - 1], p, p->event, NULL);
     for (int i = 0; i < INDEX_KINDS; i++)
-        index_run_sort(&runs[i]);
+        index_part_sort_run(&runs[i]);
 }
 
 void index_part_take(struct index_part *p, struct index_run runs[INDEX_KINDS])

@@ -340,8 +340,8 @@ void index_part_sort(struct index_part *p,
                      struct index_run runs[INDEX_KINDS]); /* reads only what is behind a seal */
 void index_part_take(struct index_part *p,
                      struct index_run runs[INDEX_KINDS]); /* the sorted form replaces the other */
-void index_run_sort(struct index_run *run);
-void index_run_free(struct index_run *run);
+void index_part_sort_run(struct index_run *run);
+void index_part_free_run(struct index_run *run);
 /* Ids with that uuid hash; returns how many were found (at most max). */
 size_t index_part_find_uuid(const struct index_part *p, uint64_t hash, bool checked_only,
                             int64_t *ids, size_t max);
@@ -376,9 +376,6 @@ struct event_index {
 
 MUST_CHECK bool event_index_open(struct store_sqlite *s, struct err *err);
 void event_index_close(struct store_sqlite *s);
-/* Fills the open part and the duplicate filter from what was stored, on any thread, before STORE
- * needs them. */
-MUST_CHECK bool event_index_rebuild(struct store_sqlite *s, struct db *db, struct err *err);
 void event_index_add(struct store_sqlite *s, const struct index_row *row);
 void event_index_publish(struct store_sqlite *s);
 void event_index_rollback(struct store_sqlite *s);
@@ -407,6 +404,14 @@ void event_index_retire(struct store_sqlite *s,
                         int64_t number); /* a complete part that is not needed any more */
 bool event_index_close_is_short(
     const struct store_sqlite *s); /* what is left can be written at close */
+
+int64_t event_index_last_id(const struct event_index *x); /* of the complete parts */
+bool event_index_must_close(const struct event_index *x, const struct index_part *p);
+void event_index_append(struct index_part **head, struct index_part *p);
+
+/* index_rebuild.c: fills the open part and the duplicate filter from what is stored, on any thread,
+ * before STORE needs them. */
+MUST_CHECK bool index_rebuild(struct store_sqlite *s, struct db *db, struct err *err);
 
 /* index_merge.c: small parts become one, read and sorted on TIDY, written like any sealed part. */
 struct index_merge {

@@ -326,8 +326,9 @@ static struct db *open_database(const char *path, int64_t busy_us, size_t cache_
         .path = path, .schema = &schema, .busy_us = busy_us, .cache_bytes = cache_bytes};
     struct db *db = db_open(&opt, err);
 
-    if (db &&
-        (!db_migrate(db, &schema, from, to, err) || (*from == 0 && !sync_folder(path, err)))) {
+    /* The ring reuses what the cursor in here has passed: that cursor has to be on disk. */
+    if (db && (!db_migrate(db, &schema, from, to, err) || (*from == 0 && !sync_folder(path, err)) ||
+               !db_sync_wal(db, err))) {
         db_close(db);
         return NULL;
     }

@@ -38,7 +38,7 @@ bool tidy_thread_check(struct store_sqlite *s, struct err *err)
 
 static bool rebuild_here(struct store_sqlite *s, struct err *err)
 {
-    if (!event_index_rebuild(s, s->db, err))
+    if (!index_rebuild(s, s->db, err))
         return store_failed(s, err);
     while (event_index_sort_next(s))
         ;
@@ -257,7 +257,7 @@ static void rebuild(struct store_sqlite *s)
     struct err err = ERR_INIT;
 
     if (!tidy_thread_is_ready(s)) {
-        if (event_index_rebuild(s, s->tidy.db, &err)) {
+        if (index_rebuild(s, s->tidy.db, &err)) {
             store_refresh_index(s);
             atomic_store_explicit(&s->tidy.is_ready, true, memory_order_release);
         } else {

@@ -35,14 +35,14 @@ static void sort_is_right(void **state)
                 i % 3 ? rand_u64() : rand_u64() % 4 - 2; /* also few different ones, around zero */
             run.delta[i] = (uint32_t)i;
         }
-        index_run_sort(&run);
+        index_part_sort_run(&run);
         assert_int_equal(run.count, count);
         for (size_t i = 1; i < count; i++) {
             assert_true((int64_t)run.hash[i - 1] <= (int64_t)run.hash[i]);
             if (run.hash[i - 1] == run.hash[i])
                 assert_true(run.delta[i - 1] < run.delta[i]);
         }
-        index_run_free(&run);
+        index_part_free_run(&run);
     }
 }
 
