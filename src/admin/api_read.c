@@ -80,7 +80,8 @@ void api_read_person(struct admin *a, struct http_request *req)
     uint64_t team_id = 0;
 
     http_query_get(req, "team", &team);
-    if (!slice_u64(team, &team_id) || !http_query_get(req, "distinct_id", &distinct_id)) {
+    if (!slice_u64(team, &team_id) || team_id > INT64_MAX ||
+        !http_query_get(req, "distinct_id", &distinct_id)) {
         admin_answer_fault(req, 400, "invalid", "give ?team=NUMBER&distinct_id=TEXT");
         return;
     }

@@ -145,7 +145,7 @@ void tail_serve(struct tail *t, struct http_request *req)
     struct slice team = SLICE_NONE, event = SLICE_NONE;
     uint64_t team_id = 0;
 
-    if (http_query_get(req, "team", &team) && !slice_u64(team, &team_id)) {
+    if (http_query_get(req, "team", &team) && (!slice_u64(team, &team_id) || team_id > INT64_MAX)) {
         admin_answer_fault(req, 400, "bad_team",
                            "the query parameter `team` must be a team's number");
         return;

@@ -289,7 +289,7 @@ static bool wait_fn(struct store *store, void *ctx, struct err *err)
     return true;
 }
 
-/* Everything sent is stored. */
+/* Everything sent is stored, and those who listen have been told. */
 AID void aid_settle(struct aid *aid)
 {
     struct pipe_status s;
@@ -300,4 +300,5 @@ AID void aid_settle(struct aid *aid)
         pipe_status(aid->pipe, &s);
         assert_true(clock_mono_us() < end);
     } while (s.stored + s.duplicates + s.dead_letters < aid->sent);
+    must(pipe_call_wait(aid->pipe, wait_fn, NULL, &aid->err));
 }

@@ -1,0 +1,117 @@
+#include "admin_aid.h"
+
+static const char *const none[] = {NULL};
+
+static void a_token_is_needed(void **state)
+{
+    static const char *const bad[] = {NULL, ""};
+    struct err err = ERR_INIT;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_null(admin_new(&(struct admin_options){.token = bad[i]}, &err));
+        assert_int_equal(err.code, ERR_INPUT);
+        assert_non_null(strstr(err.text, "ADMIN_TOKEN"));
+    }
+    admin_free(NULL);
+}
+
+static void who_is_let_in(void **state)
+{
+    static const struct {
+        const char *header;
+        bool is_allowed;
+    } table[] = {
+        {"Authorization: Bearer " TOKEN, true},
+        {"authorization: BEARER   " TOKEN "  ", true},
+        {"Authorization: Bearer " TOKEN "x", false},
+        {"Authorization: Bearer secret-toke", false},
+        {"Authorization: Bearer", false},
+        {"Authorization: Bearer ", false},
+        {"Authorization: Basic " TOKEN, false},
+        {"Authorization: " TOKEN, false},
+        {"X-Authorization: Bearer " TOKEN, false},
+    };
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const char *headers[] = {table[i].header, NULL};
+        int status = aid_ask_as(aid, headers, "GET", "/api/teams", NULL);
+        if (status != (table[i].is_allowed ? 200 : 401))
+            fail_msg("%s: %d", table[i].header, status);
+    }
+    aid_end(aid);
+}
+
+static void each_route_has_its_gate(void **state)
+{
+    static const struct {
+        const char *method, *path;
+        bool is_open;
+    } table[] = {
+        {"GET", "/_health", true},
+        {"HEAD", "/_health/", true},
+        {"GET", "/_ready", true},
+        {"GET", "/metrics", true}, /* from loopback */
+        {"HEAD", "/_metrics", true},
+        {"GET", "/api/status", false},
+        {"GET", "/api/config", false},
+        {"GET", "/api/tail", false},
+        {"GET", "/api/teams", false},
+        {"POST", "/api/teams", false},
+        {"POST", "/api/teams/1/rotate-token", false},
+        {"POST", "/api/apply", false},
+        {"GET", "/api/export", false},
+        {"GET", "/api/events/00000000-0000-0000-0000-000000000001", false},
+        {"GET", "/api/persons?distinct_id=x", false},
+    };
+    struct aid a, *aid = &a;
+    size_t routes;
+
+    UNUSED(state);
+    aid_serve(aid);
+    admin_routes(aid->admin, &routes);
+    assert_int_equal(routes, 13); /* a new route belongs into the table above */
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        expect_as(none, table[i].method, table[i].path, table[i].is_open ? 200 : 401,
+                  table[i].is_open ? "" : "\"unauthorized\"");
+    expect("GET", "/nope", NULL, 404, "\"not_found\"");
+    expect("DELETE", "/api/teams", NULL, 405, "\"refused\"");
+    aid_end(aid);
+}
+
+static void the_config_is_masked(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    expect("GET", "/api/config", NULL, 200, "CAPTURE_PORT=8000 # default\n");
+    aid_end(aid);
+}
+
+static void codes_have_their_status(void **state)
+{
+    static const struct {
+        enum err_code code;
+        int status;
+    } table[] = {{ERR_INPUT, 400}, {ERR_GONE, 404}, {ERR_RETRY, 503},
+                 {ERR_FULL, 503},  {ERR_STOP, 503}, {ERR_LIMIT, 503},
+                 {ERR_IO, 500},    {ERR_BUG, 500},  {ERR_CORRUPT, 500}};
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        assert_int_equal(admin_status_of(&(struct err){.code = table[i].code}), table[i].status);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_is_needed),       cmocka_unit_test(who_is_let_in),
+        cmocka_unit_test(each_route_has_its_gate), cmocka_unit_test(the_config_is_masked),
+        cmocka_unit_test(codes_have_their_status),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

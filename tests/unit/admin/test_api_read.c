@@ -1,0 +1,59 @@
+#include "admin_aid.h"
+
+static void event_and_person(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    aid_send(aid, 2, "anna & bob", "bought");
+    aid_settle(aid);
+    expect("GET", "/api/events/00000000-0000-0000-0000-000000000001", NULL, 200,
+           "\"team_id\":2,\"event\":\"bought\",\"distinct_id\":\"anna & bob\"");
+    expect("GET", "/api/events/00000000000000000000000000000001", NULL, 200, "\"bought\"");
+    expect("GET", "/api/persons?team=2&distinct_id=anna+%26%20bob", NULL, 200, "anna & bob");
+    aid_end(aid);
+}
+
+static void what_is_not_there(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    expect("GET", "/api/events/00000000-0000-0000-0000-000000000009", NULL, 404, "\"message\":\"");
+    expect("GET", "/api/events/nine", NULL, 400, "UUID");
+    expect("GET", "/api/persons?team=1&distinct_id=nobody", NULL, 404, "\"message\":\"");
+    expect("GET", "/api/persons?distinct_id=nobody", NULL, 404, "\"message\":\""); /* team 1 */
+    expect("GET", "/api/persons?team=1", NULL, 400, "distinct_id=");
+    expect("GET", "/api/persons?team=one&distinct_id=x", NULL, 400, "team=");
+    expect("GET", "/api/persons?team=-1&distinct_id=x", NULL, 400, "team=");
+    expect("GET", "/api/persons?team=18446744073709551615&distinct_id=x", NULL, 400, "team=");
+    aid_end(aid);
+}
+
+static void without_a_database(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    /* The connection is opened at the first use; a path that is gone is a fault of that request. */
+    struct admin_readers *own = aid->admin->readers;
+    aid->admin->readers = api_read_new("/nonexistent/hedgerow.db", aid->store, 1);
+    expect("GET", "/api/events/00000000-0000-0000-0000-000000000001", NULL, 500, "nonexistent");
+    api_read_free(aid->admin->readers);
+    aid->admin->readers = own;
+    expect("GET", "/api/events/00000000-0000-0000-0000-000000000001", NULL, 404, "error");
+    aid_end(aid);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(event_and_person),
+        cmocka_unit_test(what_is_not_there),
+        cmocka_unit_test(without_a_database),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
