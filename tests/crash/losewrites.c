@@ -11,6 +11,7 @@
  *   LOSEWRITES_STASH    directory on the same file system, for files that are deleted or replaced
  *   LOSEWRITES_TRACE    text file of events in their order, see below
  *   LOSEWRITES_MARK     prefix of the marks that the trace names when they are written
+ *   LOSEWRITES_KILL     SUFFIX:N, SIGKILL instead of the N-th sync of a file whose name ends so
  *
  * The journal is only appended to. An entry is a head and maybe old bytes:
  *   WRITE   `length` bytes at `at` are about to change; old bytes follow (none: they are zeros)
@@ -42,6 +43,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -83,8 +85,9 @@ struct entry {
 
 struct state {
     pthread_mutex_t lock;
-    const char *dir, *stash, *mark;
+    const char *dir, *stash, *mark, *kill;
     int journal, trace;
+    int syncs;       /* of the files that `kill` names */
     char old[CHUNK]; /* under the lock */
 };
 
@@ -99,6 +102,7 @@ __attribute__((constructor)) static void begin(void)
 
     state.stash = getenv("LOSEWRITES_STASH");
     state.mark = getenv("LOSEWRITES_MARK");
+    state.kill = getenv("LOSEWRITES_KILL");
     if (journal)
         state.journal = (int)syscall(SYS_openat, AT_FDCWD, journal, flags, 0600);
     if (trace)
@@ -123,20 +127,23 @@ static bool is_below(const char *path)
     return len < 4 || strcmp(path + len - 4, "-shm") != 0;
 }
 
-static void note_fd(int fd)
+static bool path_of(int fd, char path[PATH_MAX])
 {
     char link[64];
-    char path[PATH_MAX];
     ssize_t n;
 
-    if (fd < 0 || fd >= FDS_MAX || !state.dir)
-        return;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    n = readlink(link, path, sizeof(path) - 1);
-    if (n <= 0)
-        return;
-    path[n] = '\0';
-    atomic_store(&is_ours[fd], is_below(path));
+    n = readlink(link, path, PATH_MAX - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+static void note_fd(int fd)
+{
+    char path[PATH_MAX];
+
+    if (fd >= 0 && fd < FDS_MAX && state.dir && path_of(fd, path))
+        atomic_store(&is_ours[fd], is_below(path));
 }
 
 static bool is_file(int fd)
@@ -529,6 +536,23 @@ int posix_fallocate64(int fd, off64_t at, off64_t len)
 
 /* --- syncing --- */
 
+/* Lock held. */
+static void kill_when_due(int fd)
+{
+    const char *colon = state.kill ? strrchr(state.kill, ':') : NULL;
+    size_t n = colon ? (size_t)(colon - state.kill) : 0;
+    char path[PATH_MAX];
+    size_t len;
+
+    if (!colon || !path_of(fd, path) || (len = strlen(path)) < n ||
+        strncmp(path + len - n, state.kill, n) != 0)
+        return;
+    if (++state.syncs == atoi(colon + 1)) {
+        kill(getpid(), SIGKILL);
+        pause();
+    }
+}
+
 static int sync_with(long number, int fd)
 {
     uint64_t covered = 0;
@@ -542,6 +566,7 @@ static int sync_with(long number, int fd)
     thread = syscall(SYS_gettid);
     key = inode_of(fd, NULL);
     pthread_mutex_lock(&state.lock);
+    kill_when_due(fd);
     if (state.journal != -1)
         covered = journal_end();
     trace("sync+ %llu %ld\n", (unsigned long long)key, thread);

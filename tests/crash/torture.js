@@ -16,7 +16,7 @@
 //   - nothing is dead-lettered, no gap or damage was reported, the database passes its integrity check
 //
 // Environment: CYCLES (20), SEED, MODE, HEDGEROW_BIN, HEDGEROW_TEST_BIN, SHIM_DIR, TORTURE_DIR (parent of the data directory).
-// A failed run keeps its directory. The same SEED gives the same requests and schedule; the moments depend on the machine.
+// A failed run keeps its directory; with TORTURE_KEEP=1 also what stood there before the last losses. The same SEED gives the same requests and schedule; the moments depend on the machine.
 'use strict';
 
 const fs = require('node:fs');
@@ -25,7 +25,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { Hedgerow, waitFor } = require('../lib/hedgerow.js');
 const { check } = require('./check.js');
-const { forget, keepAll, loseWrites, randomOf } = require('./undo.js');
+const { filesByInode, forget, keepAll, loseWrites, randomOf } = require('./undo.js');
 const { Careless, Client, firstRequest } = require('./workload.js');
 
 const TOKEN = 'phc_torture';
@@ -192,8 +192,19 @@ async function runCycle(c, facts) {
   facts.killsAtStart += !isReady;
   facts.losses += Boolean(c.lose);
   readLog(server, facts);
+  facts.history.push({ cycle: facts.cycle, ...c, isReady, end: server.how.signal ?? server.how.code });
+  if (process.env.TORTURE_KEEP) keepBefore(facts.cycle);
   if (c.lose) facts.changesLost += loseWrites({ journal, dir: dataDir, stashDir, mode: c.lose, random }).writes;
   else if (c.isLosing) keepAll(journal);
+}
+
+// To look at: the state and the journal before writes are taken back, of the last three cycles.
+function keepBefore(cycle) {
+  const to = path.join(top, `before-${cycle}`);
+  fs.cpSync(dataDir, path.join(to, 'data'), { recursive: true });
+  if (fs.existsSync(journal)) fs.copyFileSync(journal, path.join(to, 'journal'));
+  for (const [inode, name] of filesByInode(dataDir)) fs.appendFileSync(path.join(to, 'inodes'), `${inode} ${name}\n`);
+  fs.rmSync(path.join(top, `before-${cycle - 3}`), { recursive: true, force: true });
 }
 
 function readLog(server, facts) {
@@ -232,10 +243,23 @@ function once() {
   return () => count++ > 0;
 }
 
+async function finish(senders, running, facts, seconds) {
+  const last = launch({ env: {} });
+  await last.ready();
+  up.set(last);
+  await Promise.all(running);
+  await settled(last);
+  readLog(last, facts);
+  await last.stop({ keep: true });
+  console.log(`killed ${facts.kills} times in ${seconds()} s, comparing`);
+  const cleanDir = await runClean(senders);
+  facts.faults.push(...check({ dataDir, cleanDir, facts, clients: senders.map((s) => s.source) }));
+}
+
 async function main() {
   const started = Date.now();
   const facts = { sent: new Set(), acknowledged: new Map(), once: [], faults: [], cycle: 0,
-    kills: 0, killsAtStart: 0, losses: 0, changesLost: 0, startMs: 60 };
+    kills: 0, killsAtStart: 0, losses: 0, changesLost: 0, startMs: 60, history: [] };
   let isOver = false;
   fs.mkdirSync(dataDir);
   forget(journal, stashDir);
@@ -261,18 +285,8 @@ async function main() {
   }
   isOver = true;
   const seconds = () => ((Date.now() - started) / 1000).toFixed(1);
-  if (!facts.faults.length) {
-    const last = launch({ env: {} });
-    await last.ready();
-    up.set(last);
-    await Promise.all(running);
-    await settled(last);
-    readLog(last, facts);
-    await last.stop({ keep: true });
-    console.log(`killed ${facts.kills} times in ${seconds()} s, comparing`);
-    const cleanDir = await runClean(senders);
-    facts.faults.push(...check({ dataDir, cleanDir, facts, clients: senders.map((s) => s.source) }));
-  }
+  if (!facts.faults.length)
+    await finish(senders, running, facts, seconds).catch((error) => facts.faults.push(error.message));
   fs.rmSync(journal, { force: true });
   console.log(`seed ${seed}, mode ${mode}: ${Math.min(facts.cycle, cycles)} cycles, ${facts.acknowledged.size} events acknowledged, ` +
     `${facts.kills} kills (${facts.killsAtStart} during start and recovery), ${facts.losses} with loss of unsynced writes ` +
@@ -281,6 +295,8 @@ async function main() {
     console.log(`FAILED, the directory is kept: ${top}`);
     for (const fault of facts.faults.slice(0, 20)) console.log(`  ${fault}`);
     if (facts.faults.length > 20) console.log(`  and ${facts.faults.length - 20} more`);
+    console.log('the last cycles:');
+    for (const c of facts.history.slice(-8)) console.log(`  ${JSON.stringify(c)}`);
     process.exit(1);
   }
   fs.rmSync(top, { recursive: true });
@@ -288,7 +304,4 @@ async function main() {
   process.exit(0);
 }
 
-main().catch((error) => {
-  console.log(`seed ${seed}: ${error.stack}\nthe directory is kept: ${top}`);
-  process.exit(1);
-});
+main();

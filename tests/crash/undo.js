@@ -135,4 +135,4 @@ function randomOf(seed) {
   }
 }
 
-module.exports = { readJournal, notSynced, keepAll, loseWrites, forget, randomOf };
+module.exports = { filesByInode, readJournal, notSynced, keepAll, loseWrites, forget, randomOf };
