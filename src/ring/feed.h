@@ -2,11 +2,11 @@
  *
  * Two op tables, so that the ring (embedded mode) or Kafka topics can stand behind them.
  *
- * Writer. append: from any thread. Returns false (and never calls done) when the group was not
- * queued; the group then still belongs to the caller: ERR_FULL or ERR_IO (budget, disk, failed
- * writes: answer 503 with Retry-After), ERR_LIMIT (a record over the maximum), ERR_STOP. On true
- * the group belongs to the feed and `done` runs once. Reader. Belongs to one thread (FEED), except
- * release, status and wake, which any thread may call.
+ * Writer. append: from any thread. The group is not empty. Returns false (and never calls done)
+ * when it was not queued; it then still belongs to the caller: ERR_FULL or ERR_IO (budget, disk,
+ * failed writes: answer 503 with Retry-After), ERR_LIMIT (a record over the maximum), ERR_STOP. On
+ * true the group belongs to the feed and `done` runs once. Reader. Belongs to one thread (FEED),
+ * except release, status and wake, which any thread may call.
  */
 #pragma once
 

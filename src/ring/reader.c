@@ -353,9 +353,14 @@ static enum seek seek(struct ring *r, uint64_t end, struct err *err)
         return SEEK_THERE;
     }
     rd->lap_no = copy.use.lap_no;
-    if (!cursor_open(&rd->cursor, r->dir, &copy, mark.at, mark.sequence, MIN(copy.end, end), err))
+    if (cursor_open(&rd->cursor, r->dir, &copy, mark.at, mark.sequence, MIN(copy.end, end), err))
+        return SEEK_THERE;
+    if (fs_exists(rd->cursor.path))
         return SEEK_FAILED;
-    return SEEK_THERE;
+    /* Somebody deleted it. */
+    report_gap(r, rd->next, MIN(copy.end, end));
+    rd->next = MIN(copy.end, end);
+    return SEEK_AGAIN;
 }
 
 /* Records from the files up to `end`, until the caller has enough. */

@@ -386,6 +386,8 @@ static bool move_list(struct recover *rec, struct list *list, bool is_foreign, s
 
             uuid_format(&s->use.ring_id, id);
             snprintf(folder, sizeof(folder), "foreign-%s", id);
+            log_warn("ring", "segment of another ring is moved away", KV_STR("dir", rec->dir),
+                     KV_U64("slot", s->slot), KV_STR("to", folder));
         } else {
             log_error("ring", "segment head is damaged, the file is moved to quarantine",
                       KV_STR("dir", rec->dir), KV_U64("slot", s->slot));
@@ -412,6 +414,7 @@ void recover_all_foreign(struct recover *rec)
     }
     rec->end = 0;
     rec->last_lap_no = 0;
+    rec->lap_no_max = 0;
 }
 
 static bool remove_leftovers(struct recover *rec, struct err *err)

@@ -77,6 +77,14 @@ void retain_recount(struct ring *r)
     metric_set(r->metrics.segments_unread, (double)list_length(&r->chain));
 }
 
+void retain_note_used(struct ring *r, struct segment *s, uint64_t used)
+{
+    uint64_t room = atomic_load(&r->room);
+
+    atomic_store(&r->room, room - MIN(room, used - s->used));
+    s->used = used;
+}
+
 void retain_look_at_disk(struct ring *r, bool is_forced)
 {
     int64_t now = clock_mono_us();
@@ -142,12 +150,11 @@ static bool is_slot_used(const struct ring *r, uint32_t slot)
 /* Accounts for a new file and puts it into `in_hand`. Lock held. */
 static struct segment *begin_making(struct ring *r, uint64_t bytes)
 {
-    uint32_t slot = 0;
     struct segment *s;
 
-    while (is_slot_used(r, slot))
-        slot++;
-    s = segment_new(slot, bytes);
+    while (is_slot_used(r, r->next_slot))
+        r->next_slot = (r->next_slot + 1) % SEGMENT_SLOTS;
+    s = segment_new(r->next_slot, bytes);
     list_push_back(&r->in_hand, &s->node);
     r->total_bytes += bytes;
     return s;
@@ -357,9 +364,11 @@ size_t retain_spares_wanted(const struct segment *current)
 
 static size_t spares_wanted(const struct ring *r)
 {
-    if (atomic_load(&r->why) != RING_WHY_NOT)
-        return 1;
-    return retain_spares_wanted(list_entry(r->chain.prev, const struct segment, node));
+    const struct segment *s = NULL;
+
+    if (!list_is_empty(&r->chain))
+        s = list_entry(r->chain.prev, const struct segment, node);
+    return s && s->end == SEGMENT_OPEN ? retain_spares_wanted(s) : 1;
 }
 
 /* One piece of work; false when there is none. Lock held, dropped meanwhile. */

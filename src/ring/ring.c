@@ -176,7 +176,7 @@ static void take_lists(struct ring *r, struct recover *rec)
 static bool start_writing(struct ring *r, const struct recover *rec, uint64_t base, struct err *err)
 {
     struct ring_writer_state *w = &r->writer;
-    bool has_records = !list_is_empty(&r->chain);
+    bool is_new = rec->lap_no_max == 0;
 
     w->next = base;
     w->bound = MIN(base, rec->end);
@@ -187,8 +187,8 @@ static bool start_writing(struct ring *r, const struct recover *rec, uint64_t ba
     retain_look_at_disk(r, true);
     if (sync_open_fresh(r, 1, base, 2, err))
         return true;
-    /* With a backlog the way out of a full disk is to work it off. */
-    if (err->code != ERR_FULL || !has_records)
+    /* The way out of a full disk is to work off what is there. */
+    if (err->code != ERR_FULL || is_new)
         return false;
     sync_lose_segment(r, err);
     return true;
@@ -242,6 +242,9 @@ static bool open_dir(struct ring *r, struct err *err)
     }
     take_lists(r, &rec);
     ok = start_writing(r, &rec, base, err);
+    if (ok)
+        log_info("ring", "ring opened", KV_STR("dir", r->dir), KV_U64("cursor", r->released),
+                 KV_U64("end", base), KV_U64("bytes", r->total_bytes));
 out:
     recover_fini(&rec);
     return ok;
@@ -474,7 +477,8 @@ static bool ring_append(void *self, struct feed_group *group, feed_done_fn *done
     struct ring *r = self;
     uint64_t pending;
 
-    CHECK(group->count > 0);
+    if (group->count == 0)
+        return err_set(err, ERR_BUG, "an empty group was appended to the ring");
     if (!check_limits(r, group, err))
         return false;
     /* Counted before is_stopping is looked at: the SYNC thread ends when it sees nothing pending.

@@ -17,6 +17,7 @@
 #define SEGMENT_VERSION       1u
 #define SEGMENT_BYTES_MIN     (64u << 10)
 #define SEGMENT_OPEN          UINT64_MAX /* `end` of the segment that is being written */
+#define SEGMENT_SLOTS         100000000u /* file names have eight digits */
 #define RING_PAGE             4096u
 #define RING_SPARES           2
 #define RING_PATH_MAX         4096
@@ -270,6 +271,7 @@ struct ring {
     struct list doomed;   /* will be deleted */
     struct list in_hand;  /* being created, or taken and not yet in use */
     uint64_t total_bytes; /* of all these */
+    uint32_t next_slot;   /* where the search for a free file name begins */
     uint64_t released;
     uint64_t disk_free;
     int64_t disk_seen_us; /* when disk_free was read */
@@ -318,6 +320,8 @@ void retain_release(struct ring *r, uint64_t offset);
 /* The error that an appender gets. */
 void retain_explain(int why, struct err *err);
 void retain_recount(struct ring *r); /* lock held */
+/* Records of the current segment now end at file offset `used`. Lock held. */
+void retain_note_used(struct ring *r, struct segment *s, uint64_t used);
 void retain_look_at_disk(struct ring *r, bool is_forced);
 void retain_short(struct ring *r); /* an append was refused: look again soon */
 size_t retain_spares_wanted(const struct segment *current);

@@ -68,8 +68,8 @@ static struct feed_group *next_of(const struct feed_group *g)
 
 static void fail_group(struct ring *r, struct feed_group *g, const struct err *err)
 {
-    g->done(g->ctx, err);
     atomic_fetch_sub(&r->pending, g->bytes);
+    g->done(g->ctx, err);
     feed_group_free(g);
 }
 
@@ -105,9 +105,10 @@ static void acknowledge(struct ring *r, struct feed_group *first, struct feed_gr
     }
     metric_add(r->metrics.appended, records);
     reader_publish(r, first, last, bytes, w->next);
+    /* Who is answered finds room for the next one. */
+    atomic_fetch_sub(&r->pending, bytes);
     for (size_t i = 0; i < groups; i++)
         w->answers[i].done(w->answers[i].ctx, &none);
-    atomic_fetch_sub(&r->pending, bytes);
 }
 
 /* --- segments --- */
@@ -335,11 +336,10 @@ static bool settle(struct ring *r, uint64_t at, bool must_sync, struct err *err)
     w->bound = w->next;
     lock_take(&r->lock);
     wanted = retain_spares_wanted(w->seg);
-    w->seg->used = at;
+    retain_note_used(r, w->seg, at);
     segment_mark_add(w->seg, w->next, at);
     if (retain_spares_wanted(w->seg) > wanted)
         cond_signal(&r->tidy_cond);
-    retain_recount(r);
     lock_drop(&r->lock);
     return true;
 }

@@ -541,6 +541,24 @@ static void test_pause_reuse(void **state)
     put(g, 1, 100);
 }
 
+/* A segment file that vanishes under the running ring is a gap, not an endless error. */
+static void test_file_vanishes(void **state)
+{
+    struct rig *g = *state;
+    char *path;
+
+    g->opt.tail_bytes_max = 0;
+    rig_open(g);
+    for (int i = 0; i < 300; i++)
+        put(g, 1, 1000);
+    path = file_of(g, 0);
+    assert_int_equal(unlink(path), 0);
+    mem_free(path);
+    drain(g);
+    assert_true(count_of(g, GAP) > 10);
+    assert_int_equal(count_of(g, GAP) + g->got_count, 300);
+}
+
 static void test_bad_directories(void **state)
 {
     struct rig *g = *state;
@@ -702,6 +720,7 @@ int main(void)
         CASE(test_older_copy),
         CASE(test_gone),
         CASE(test_pause_reuse),
+        CASE(test_file_vanishes),
         CASE(test_bad_directories),
         CASE(test_status_age),
         CASE(test_many_producers),
