@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "store/store_priv.h"
 
-
 #define ROWS_AT_ONCE   50 /* of one INSERT: half the time of single rows */
 #define SLICE_ROWS_MAX (8 * STORE_SLICE_ROWS)
 #define CLOSE_ROWS_MAX \

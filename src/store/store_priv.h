@@ -526,6 +526,7 @@ struct tidy {
     struct index_part *merged;   /* [tidy] */
     bool is_merging;             /* [tidy] */
     bool has_given_up;           /* [tidy] a merge failed: no other until the next start */
+    atomic_bool holds_writer;    /* a RESTART: STORE begins no transaction */
     atomic_int checkpoint_pages; /* pages of the WAL that a checkpoint has seen */
     int tried_restart;           /* TIDY: pages at the last RESTART that did not get through */
     bool is_alarmed;             /* TIDY */
@@ -547,6 +548,7 @@ MUST_CHECK bool tidy_thread_check(struct store_sqlite *s,
                                   struct err *err); /* the failure that TIDY met */
 MUST_CHECK bool tidy_thread_wait(struct store_sqlite *s, int64_t us,
                                  struct err *err); /* for something finished */
+void tidy_thread_let_pass(struct store_sqlite *s); /* before each transaction */
 void tidy_thread_sort_parts(struct store_sqlite *s);
 void tidy_thread_sort_plan(struct store_sqlite *s, struct fold_plan *p);
 bool tidy_thread_plan_is_sorted(struct store_sqlite *s, const struct fold_plan *p);

@@ -143,6 +143,7 @@ static bool op_begin(void *self, struct err *err)
         return err_set(err, ERR_BUG, "begin inside of a batch");
     if (!tidy_thread_check(s, err))
         return false;
+    tidy_thread_let_pass(s);
     if (!db_begin(s->db, err))
         return store_failed(s, err);
     s->is_in_batch = true;

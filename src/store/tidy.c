@@ -49,7 +49,10 @@ static bool slice(struct store_sqlite *s, struct err *err)
 
 bool tidy_run(struct store_sqlite *s, struct err *err)
 {
-    bool ok = db_begin(s->db, err) && slice(s, err);
+    bool ok;
+
+    tidy_thread_let_pass(s);
+    ok = db_begin(s->db, err) && slice(s, err);
 
     if (ok && fault_point("store.tidy"))
         ok = err_set(err, ERR_FULL, "%s: fault point store.tidy", db_name(s->db));

@@ -69,6 +69,16 @@ bool tidy_thread_wait(struct store_sqlite *s, int64_t us, struct err *err)
     return tidy_thread_check(s, err);
 }
 
+void tidy_thread_let_pass(struct store_sqlite *s)
+{
+    if (!atomic_load_explicit(&s->tidy.holds_writer, memory_order_relaxed))
+        return;
+    lock_take(&s->tidy.lock);
+    while (atomic_load_explicit(&s->tidy.holds_writer, memory_order_relaxed))
+        cond_wait(&s->tidy.done, &s->tidy.lock);
+    lock_drop(&s->tidy.lock);
+}
+
 void tidy_thread_sort_parts(struct store_sqlite *s)
 {
     if (!s->tidy.is_running) {
@@ -173,26 +183,45 @@ static void tell_size(struct store_sqlite *s, uint64_t wal_bytes)
     s->tidy.is_alarmed = is_alarm;
 }
 
+static void hold_writer(struct store_sqlite *s, bool hold)
+{
+    lock_take(&s->tidy.lock);
+    atomic_store_explicit(&s->tidy.holds_writer, hold, memory_order_relaxed);
+    cond_broadcast(&s->tidy.done);
+    lock_drop(&s->tidy.lock);
+}
+
+static bool restart_log(struct store_sqlite *s, struct err *err)
+{
+    bool ok;
+
+    if (!db_checkpoint(s->tidy.db, DB_CHECKPOINT_PASSIVE, NULL, NULL, err))
+        return false;
+    hold_writer(s, true);
+    ok = db_checkpoint(s->tidy.db, DB_CHECKPOINT_RESTART, NULL, NULL, err);
+    hold_writer(s, false);
+    return ok;
+}
+
 static void checkpoint(struct store_sqlite *s)
 {
     struct err err = ERR_INIT;
-    int pages = atomic_load_explicit(&s->wal_pages, memory_order_relaxed), wal = 0, done = 0;
+    int pages = atomic_load_explicit(&s->wal_pages, memory_order_relaxed);
     uint64_t bytes = (uint64_t)pages * PAGE_BYTES;
     int grown = pages - s->tidy.tried_restart;
     bool restart = bytes > s->opt.wal_restart_bytes &&
                    (grown < 0 || (uint64_t)grown * PAGE_BYTES >= s->opt.wal_checkpoint_bytes);
     int64_t start = clock_mono_us();
-    bool ok = db_checkpoint(s->tidy.db, restart ? DB_CHECKPOINT_RESTART : DB_CHECKPOINT_PASSIVE,
-                            &wal, &done, &err);
+    bool ok = restart ? restart_log(s, &err)
+                      : db_checkpoint(s->tidy.db, DB_CHECKPOINT_PASSIVE, NULL, NULL, &err);
 
     metric_observe(s->metrics.checkpoint, (double)(clock_mono_us() - start) / 1e6);
     if (restart)
         s->tidy.tried_restart = ok ? 0 : pages;
     if (ok || err.code == ERR_RETRY) {
         /* Also what could not be copied counts as tried: the next attempt waits for as much again.
-         */
-        atomic_store_explicit(&s->tidy.checkpoint_pages, ok && restart ? 0 : pages,
-                              memory_order_relaxed);
+         * After a RESTART the next commit reports few pages, which sets this back. */
+        atomic_store_explicit(&s->tidy.checkpoint_pages, pages, memory_order_relaxed);
         if (!ok)
             metric_add(s->metrics.checkpoints_busy, 1);
     } else if (err.code == ERR_FULL) {
