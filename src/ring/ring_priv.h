@@ -292,21 +292,34 @@ struct ring {
     struct ring_reader_state reader;
 };
 
-/* ring.c */
+/* position.c */
+/* Sets ring_id, position and what belongs to it, and *base, where the fresh lap begins. Changes
+ * nothing on disk. */
+MUST_CHECK bool position_decide(struct ring *r, struct recover *rec, uint64_t *base,
+                                struct err *err);
 /* Offsets in [from, to) that the store has not finished; *first is the first of them. */
-uint64_t ring_unfinished(const struct ring *r, uint64_t from, uint64_t to, uint64_t *first);
+uint64_t position_unfinished(const struct ring *r, uint64_t from, uint64_t to, uint64_t *first);
 
 /* sync.c */
 void sync_init(struct ring *r);
 void sync_fini(struct ring *r);
 void sync_main(void *ring);
+void sync_fail_all(struct ring *r, struct err *err); /* completes what is queued with err */
+
+/* lap.c */
 /* Makes a fresh segment current: base = writer.next, bounded by writer.bound. Tries `tries`
  * candidates. On failure the current segment stays as it was. */
-MUST_CHECK bool sync_open_fresh(struct ring *r, uint64_t need, uint64_t group_first, int tries,
-                                struct err *err);
+MUST_CHECK bool lap_open_fresh(struct ring *r, uint64_t need, uint64_t group_first, int tries,
+                               struct err *err);
+/* The same with a segment in hand, which stays in hand on failure. */
+MUST_CHECK bool lap_start(struct ring *r, struct segment *s, uint64_t group_first, struct err *err);
+/* A write or sync failed: nothing from sequence `first` on counts. A fresh segment, or none. */
+void lap_break(struct ring *r, uint64_t first, const struct err *err);
+/* No next segment could be opened: the current one ends here. */
+void lap_close(struct ring *r, const struct err *err);
 /* There is no segment to write to until TIDY asks for another try. */
-void sync_lose_segment(struct ring *r, const struct err *err);
-void sync_fail_all(struct ring *r, struct err *err); /* completes what is queued with err */
+void lap_lose(struct ring *r, const struct err *err);
+void lap_reopen(struct ring *r); /* that try */
 
 /* retain.c */
 void retain_main(void *ring);
@@ -326,6 +339,11 @@ void retain_look_at_disk(struct ring *r, bool is_forced);
 void retain_short(struct ring *r); /* an append was refused: look again soon */
 size_t retain_spares_wanted(const struct segment *current);
 void retain_reap(struct ring *r); /* lock held: passed segments become spares or doomed */
+
+/* missing.c */
+/* Offsets from <= o < to were in no segment. */
+void missing_gap(struct ring *r, uint64_t from, uint64_t to);
+void missing_damage(struct ring *r, const struct cursor *c); /* after CURSOR_LOST */
 
 /* reader.c */
 void reader_init(struct ring *r);

@@ -2,26 +2,20 @@
  *
  * A "run" is what goes to the current segment with one write and one sync: whole groups, stamped
  * with sequence, flags and checksum. A group that does not fit the rest of the segment goes to the
- * next one; only a group larger than a segment spans segments (sync_span), each synced before the
- * next head is written, so that a head on disk always means: everything below my base is on disk.
+ * next one; only a group larger than a segment spans segments, each synced before the next head is
+ * written, so that a head on disk always means: everything below my base is on disk.
  *
  * Every write is filled up with zeros to the end of its last page. That spares the kernel reading
  * the page before changing part of it, and makes the end of the lap plain to see. Before the thread
  * sleeps it leaves a mark record behind the last one (not synced: it only has to survive with the
- * rest, see recover.c).
- *
- * Failure. A segment whose write or sync failed is never written again: the kernel may have dropped
- * the pages and a second sync could report success. The next segment begins with the sequence of
- * the first record of the failed groups, which makes whatever reached the disk of them invalid for
- * good. They are answered after its head is on disk. When that fails as well there is no segment
- * (`why` tells the appenders) until TIDY asks for another try.
+ * rest, see recover.c). What happens after a failure stands in
+ * lap.c.
  */
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
 #include "ring/ring_priv.h"
 
 #include <sys/uio.h>
@@ -111,154 +105,6 @@ static void acknowledge(struct ring *r, struct feed_group *first, struct feed_gr
         w->answers[i].done(w->answers[i].ctx, &none);
 }
 
-/* --- segments --- */
-
-/* Everything from sequence `end` on is given up: segments that only hold such are deleted. */
-static void cut_chain(struct ring *r, uint64_t end)
-{
-    struct ring_writer_state *w = &r->writer;
-
-    lock_take(&r->lock);
-    while (!list_is_empty(&r->chain)) {
-        struct segment *s = list_entry(r->chain.prev, struct segment, node);
-
-        s->end = MIN(s->end, end);
-        if (s->use.base < end)
-            break;
-        list_remove(&s->node);
-        list_push_back(&r->doomed, &s->node);
-        w->chain_lap = s->use.previous_lap_no;
-    }
-    retain_recount(r);
-    cond_signal(&r->tidy_cond);
-    lock_drop(&r->lock);
-}
-
-static void adopt(struct ring *r, struct segment *s, int fd)
-{
-    struct ring_writer_state *w = &r->writer;
-
-    if (w->fd != -1)
-        close(w->fd);
-    lock_take(&r->lock);
-    if (w->seg)
-        w->seg->end = w->next;
-    s->end = SEGMENT_OPEN;
-    s->used = SEGMENT_HEAD_BYTES;
-    s->mark_count = 0;
-    list_remove(&s->node);
-    list_push_back(&r->chain, &s->node);
-    w->seg = s;
-    retain_reap(r);
-    retain_recount(r);
-    lock_drop(&r->lock);
-    w->fd = fd;
-    segment_path(r->dir, s->slot, ".seg", w->path);
-    w->at = SEGMENT_HEAD_BYTES;
-    w->bound = w->next;
-    w->chain_lap = s->use.lap_no;
-    w->is_clean = r->opt.sync != RING_SYNC_NEVER;
-    w->has_mark = false;
-    atomic_store(&r->why, RING_WHY_NOT);
-}
-
-static bool start_lap(struct ring *r, struct segment *s, uint64_t group_first, struct err *err)
-{
-    struct ring_writer_state *w = &r->writer;
-    char path[RING_PATH_MAX];
-    int fd = segment_open(r->dir, s->slot, true, err);
-
-    if (fd == -1)
-        return false;
-    s->use = (struct segment_use){
-        .ring_id = r->ring_id,
-        .lap_no = ++w->lap_no,
-        .lap_id = rand_u64(),
-        .base = w->next,
-        .previous_end = MIN(w->bound, w->next),
-        .previous_lap_no = w->chain_lap,
-        .group_first = group_first,
-        .created_us = (uint64_t)clock_wall_us(),
-    };
-    lock_take(&r->lock);
-    s->use.released = r->released;
-    lock_drop(&r->lock);
-    segment_path(r->dir, s->slot, ".seg", path);
-    fault_crash("ring.before_head");
-    if (!segment_write_head(fd, &s->use, path, err)) {
-        close(fd);
-        return false;
-    }
-    fault_crash("ring.head_synced");
-    adopt(r, s, fd);
-    return true;
-}
-
-bool sync_open_fresh(struct ring *r, uint64_t need, uint64_t group_first, int tries,
-                     struct err *err)
-{
-    for (int i = 0; i < tries; i++) {
-        struct segment *s = retain_take(r, need, i == 0 && r->writer.lap_no == 0, err);
-
-        if (!s)
-            return false;
-        if (start_lap(r, s, group_first, err))
-            return true;
-        log_error("ring", "segment given up", KV_STR("dir", r->dir), KV_U64("slot", s->slot),
-                  KV_ERR(err));
-        retain_bury(r, s);
-    }
-    return false;
-}
-
-/* There is no segment to write to until TIDY asks for another try. */
-void sync_lose_segment(struct ring *r, const struct err *err)
-{
-    int why = RING_WHY_IO;
-
-    if (err->code == ERR_FULL)
-        why = atomic_load(&r->short_of) == RING_WHY_BUDGET ? RING_WHY_BUDGET : RING_WHY_DISK;
-    atomic_store(&r->why, why);
-    log_error("ring", "ring is read-only", KV_STR("dir", r->dir), KV_ERR(err));
-    lock_take(&r->lock);
-    retain_recount(r);
-    cond_signal(&r->tidy_cond);
-    lock_drop(&r->lock);
-}
-
-/* A write or sync failed; nothing from sequence `first` on counts. `failed`: linked, to be
- * answered. */
-static void broken(struct ring *r, uint64_t first, struct feed_group *failed, struct err *err)
-{
-    struct ring_writer_state *w = &r->writer;
-    struct err again = ERR_INIT;
-
-    log_error("ring", "segment closed after a failed write", KV_STR("file", w->path),
-              KV_U64("from_offset", first), KV_ERR(err));
-    lock_take(&r->lock);
-    w->seg->is_dead = true;
-    lock_drop(&r->lock);
-    w->seg = NULL;
-    close(w->fd);
-    w->fd = -1;
-    cut_chain(r, first);
-    w->next = first;
-    w->bound = first;
-    w->is_clean = true;
-    if (!sync_open_fresh(r, 1, first, 1, &again))
-        sync_lose_segment(r, &again);
-    fail_list(r, failed, err);
-}
-
-static void reopen(struct ring *r)
-{
-    struct err err = ERR_INIT;
-
-    if (!r->writer.seg && sync_open_fresh(r, 1, r->writer.next, 1, &err))
-        log_info("ring", "writing goes on", KV_STR("dir", r->dir),
-                 KV_U64("offset", r->writer.next));
-}
-
 /* --- writing --- */
 
 /* Pieces of memory on their way to the file. (Gathering small groups in one buffer first was not
@@ -299,6 +145,15 @@ static bool gather_end(struct ring *r, struct gather *ga, struct err *err)
     if (to > end && !gather_add(r, ga, w->zeros, (size_t)(to - end), err))
         return false;
     return gather_flush(r, ga, err);
+}
+
+/* A write or sync failed; nothing from sequence `first` on counts. `failed`: linked, to be
+ * answered. */
+static void give_up(struct ring *r, uint64_t first, struct feed_group *failed,
+                    const struct err *err)
+{
+    lap_break(r, first, err);
+    fail_list(r, failed, err);
 }
 
 static bool sync_now(struct ring *r, struct err *err)
@@ -389,7 +244,7 @@ static void flush(struct ring *r)
     if (ok && gather_end(r, &ga, &err) && settle(r, at, false, &err))
         acknowledge(r, first, last, groups);
     else
-        broken(r, first->first, first, &err);
+        give_up(r, first->first, first, &err);
 }
 
 /* A sync that failed outside a group: those were answered already (RING_SYNC_INTERVAL). */
@@ -402,7 +257,7 @@ static void sync_late(struct ring *r)
         return;
     log_error("ring", "acknowledged events may be lost, their late sync failed",
               KV_STR("file", w->path), KV_ERR(&err));
-    broken(r, w->next, NULL, &err);
+    lap_break(r, w->next, &err);
 }
 
 /* --- placing groups --- */
@@ -513,7 +368,7 @@ static void span(struct ring *r, struct feed_group *g)
         if (ok && from < g->bytes) {
             struct segment *s = res.segments[res.used++];
 
-            ok = start_lap(r, s, g->first, &err);
+            ok = lap_start(r, s, g->first, &err);
             if (!ok)
                 retain_bury(r, s);
         }
@@ -522,28 +377,19 @@ static void span(struct ring *r, struct feed_group *g)
     if (ok)
         acknowledge(r, g, g, 1);
     else
-        broken(r, g->first, g, &err);
+        give_up(r, g->first, g, &err);
 }
 
 /* Makes room for a group that does not fit the rest. */
 static bool next_segment(struct ring *r, const struct feed_group *g, struct err *err)
 {
-    struct ring_writer_state *w = &r->writer;
-
-    if (sync_open_fresh(r, g->bytes, w->next, 2, err))
+    if (lap_open_fresh(r, g->bytes, r->writer.next, 2, err))
         return true;
     /* Without room the current segment still takes smaller groups. */
-    if (err->code == ERR_FULL) {
+    if (err->code == ERR_FULL)
         retain_short(r);
-    } else {
-        lock_take(&r->lock);
-        w->seg->end = w->next;
-        lock_drop(&r->lock);
-        w->seg = NULL;
-        close(w->fd);
-        w->fd = -1;
-        sync_lose_segment(r, err);
-    }
+    else
+        lap_close(r, err);
     return false;
 }
 
@@ -661,7 +507,7 @@ void sync_main(void *ring)
             continue;
         }
         if (atomic_exchange(&r->wants_reopen, false))
-            reopen(r);
+            lap_reopen(r);
         if (sleep_us(r) == 0)
             sync_late(r);
         leave_mark(r);
