@@ -309,6 +309,11 @@ bool event_index_has_work(const struct store_sqlite *s)
     return s->index.pending || s->index.dying_count;
 }
 
+bool event_index_is_behind(struct store_sqlite *s)
+{
+    return s->index.pending && s->index.pending->next && head_is_sorted(s);
+}
+
 static size_t rows_left(const struct index_part *p, const struct index_progress *at)
 {
     size_t left = 0;

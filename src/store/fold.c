@@ -17,8 +17,9 @@
 
 #include <stdlib.h>
 
-#define SORT_HERE   2000 /* entries that are sorted at once, without the TIDY thread */
-#define CLOCK_EVERY 64   /* rows between two looks at the clock */
+#define SORT_HERE   2000   /* entries that are sorted at once, without the TIDY thread */
+#define CLOCK_EVERY 64     /* rows between two looks at the clock */
+#define HARD_US     100000 /* a slice of a log that grows faster than it is folded */
 
 static const char sql_person[] = "INSERT OR REPLACE INTO persons (id, team_id, version, "
                                  "is_identified, created_at, uuid, properties) "
@@ -130,11 +131,22 @@ static bool fold_row(struct store_sqlite *s, const struct log_entry *e, struct e
     return db_run(q, err);
 }
 
+/* Over STORE_FOLD_HARD rows a slice takes more than came since the last one, whatever time it
+ * needs: the log is read by every view and must stay short. */
+static size_t slice_rows(const struct store_sqlite *s, int64_t *deadline_us)
+{
+    size_t came = s->log.count - MIN(s->log.count, s->fold.count_before);
+
+    if (s->log.count <= STORE_FOLD_HARD)
+        return STORE_SLICE_ROWS;
+    *deadline_us += HARD_US;
+    return STORE_SLICE_ROWS + came + came / 2;
+}
+
 bool fold_slice(struct store_sqlite *s, int64_t deadline_us, struct err *err)
 {
     struct fold *f = &s->fold;
-    size_t rows = s->log.count > STORE_FOLD_HARD ? 4 * STORE_SLICE_ROWS : STORE_SLICE_ROWS;
-    size_t end = MIN(f->plan->count, f->at + rows);
+    size_t end = MIN(f->plan->count, f->at + slice_rows(s, &deadline_us));
 
     for (f->at_next = f->at; f->at_next < end; f->at_next++) {
         if (f->at_next % CLOCK_EVERY == CLOCK_EVERY - 1 && clock_mono_us() > deadline_us)
@@ -160,9 +172,11 @@ void fold_done(struct store_sqlite *s, bool committed)
     if (!committed)
         f->at_next = f->at;
     f->at = f->at_next;
+    f->count_before = s->log.count;
     if (!committed || f->at < f->plan->count)
         return;
     change_log_folded(s, f->plan->through_seq);
+    f->count_before = s->log.count;
     plan_free(f->plan);
     f->plan = NULL;
 }

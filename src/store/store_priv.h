@@ -27,10 +27,11 @@
 #define STORE_SLICE_US    10000 /* the time it should take */
 #define STORE_DELETE_ROWS 2000
 #define STORE_PART_EVENTS 500000
-#define STORE_FOLD_AT                                                                              \
-    20000                     /* unfolded rows at which folding begins although events keep coming \
-                               */
-#define STORE_FOLD_HARD 50000 /* unfolded rows from which slices grow */
+#define STORE_FOLD_AT                                                          \
+    20000 /* unfolded rows at which folding begins although events keep coming \
+           */
+#define STORE_LOG_MAX   100000 /* unfolded rows from which a batch begins with a slice of folding */
+#define STORE_FOLD_HARD 50000  /* unfolded rows from which slices grow */
 #define STORE_CURSOR    "ingestion"
 
 struct store_sqlite;
@@ -131,6 +132,7 @@ struct fold {
     struct db_stmt *person, *person_delete, *distinct_id, *group;
     struct fold_plan *plan; /* NULL: no round is running */
     size_t at, at_next;     /* done, and done when the running slice commits */
+    size_t count_before;    /* rows in the log after the last slice */
 };
 
 MUST_CHECK bool fold_open(struct store_sqlite *s, struct err *err);
@@ -393,6 +395,7 @@ MUST_CHECK bool event_index_each_uuid(struct store_sqlite *s, uint64_t hash, int
 size_t event_index_find_recent(struct store_sqlite *s, uint64_t hash, bool checked_only,
                                int64_t *ids, size_t max);
 bool event_index_has_work(const struct store_sqlite *s);
+bool event_index_is_behind(struct store_sqlite *s); /* parts fill faster than they are written */
 bool event_index_is_sorting(struct store_sqlite *s);
 MUST_CHECK bool event_index_slice(struct store_sqlite *s, int64_t deadline_us, struct err *err);
 void event_index_slice_done(struct store_sqlite *s, bool committed);

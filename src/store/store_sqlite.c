@@ -135,13 +135,24 @@ void store_pointers_free(struct pointers *p)
 
 /* --- batches */
 
+/* Memory and log stay bounded also when upkeep is called too rarely for what comes in. */
+static bool catch_up(struct store_sqlite *s, struct err *err)
+{
+    if (!tidy_thread_is_ready(s))
+        return true;
+    fold_begin(s, false);
+    if (!event_index_is_behind(s) && (s->log.count < STORE_LOG_MAX || !fold_is_ready(s)))
+        return true;
+    return tidy_run(s, err);
+}
+
 static bool op_begin(void *self, struct err *err)
 {
     struct store_sqlite *s = store_self(self);
 
     if (s->is_in_batch)
         return err_set(err, ERR_BUG, "begin inside of a batch");
-    if (!tidy_thread_check(s, err))
+    if (!tidy_thread_check(s, err) || !catch_up(s, err))
         return false;
     tidy_thread_let_pass(s);
     if (!db_begin(s->db, err))

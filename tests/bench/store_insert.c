@@ -2,11 +2,11 @@
  * person, ask for a duplicate, insert, count, commit with the cursor, a slice of upkeep between
  * batches.
  *
- *     store_insert PATH ROWS BATCH [UPDATES]
+ *     store_insert PATH ROWS BATCH [UPDATES [PERSONS [TIDY]]]
  *
- * 10,000 known persons; UPDATES of 100 events also change their person (0). Prints one JSON line:
- * rows a second on the whole and of the first and last tenth, and STORE's CPU time per event. PATH
- * is made anew and stays.
+ * PERSONS known persons (10,000); UPDATES of 100 events also change their person (0); upkeep after
+ * each TIDY-th batch (1). Prints one JSON line: rows a second on the whole and of the first and
+ * last tenth, and STORE's CPU time per event. PATH is made anew and stays.
  */
 #include "base/clock.h"
 #include "store/store_sqlite.h"
@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PERSONS    10000
 #define PROPERTIES 704
 #define START_US   1700000000000000
 
 struct bench {
     struct store store;
-    long long rows, batch, updates;
+    long long rows, batch, updates, persons, tidy_every;
+    long long batches;
     char properties[PROPERTIES + 1];
 };
 
@@ -33,9 +33,9 @@ static void check(bool ok, const struct err *err)
     exit(1);
 }
 
-static struct slice distinct_id(char *text, size_t size, long long n)
+static struct slice distinct_id(const struct bench *b, char *text, size_t size, long long n)
 {
-    int len = snprintf(text, size, "user-%lld", n % PERSONS);
+    int len = snprintf(text, size, "user-%lld", n % b->persons);
 
     return slice_make(text, (size_t)len);
 }
@@ -47,11 +47,11 @@ static void make_persons(struct bench *b)
     char text[32];
 
     check(ops->begin(b->store.self, &err), &err);
-    for (long long i = 0; i < PERSONS; i++) {
+    for (long long i = 0; i < b->persons; i++) {
         struct uuid uuid = uuid_uuidt(START_US);
         struct person_change state = {.properties = SLICE("{\"plan\":\"free\"}"),
                                       .created_at_us = START_US};
-        struct slice id = distinct_id(text, sizeof(text), i);
+        struct slice id = distinct_id(b, text, sizeof(text), i);
         struct person *p;
         check(ops->person_create(b->store.self, 1, &uuid, &state, &id, 1, &p, &err), &err);
     }
@@ -70,7 +70,7 @@ static void put_event(struct bench *b, long long n)
                             .is_uuid_checked = true,
                             .team_id = 1,
                             .event = SLICE("$pageview"),
-                            .distinct_id = distinct_id(text, sizeof(text), n * 7919),
+                            .distinct_id = distinct_id(b, text, sizeof(text), n * 7919),
                             .has_person = true,
                             .properties = slice_make(b->properties, PROPERTIES),
                             .timestamp_us = START_US + n,
@@ -99,7 +99,8 @@ static void put_batch(struct bench *b, long long from, long long to)
     for (long long n = from; n < to; n++)
         put_event(b, n);
     check(ops->commit(b->store.self, &position, NULL, 0, &err), &err);
-    check(ops->tidy(b->store.self, &more, &err), &err);
+    if (++b->batches % b->tidy_every == 0)
+        check(ops->tidy(b->store.self, &more, &err), &err);
 }
 
 static int64_t thread_cpu_us(void)
@@ -148,13 +149,15 @@ int main(int argc, char **argv)
     char side[4096];
 
     if (argc < 4) {
-        fprintf(stderr, "usage: store_insert PATH ROWS BATCH [UPDATES]\n");
+        fprintf(stderr, "usage: store_insert PATH ROWS BATCH [UPDATES [PERSONS [TIDY]]]\n");
         return 2;
     }
     opt.path = argv[1];
     b.rows = strtoll(argv[2], NULL, 10);
     b.batch = strtoll(argv[3], NULL, 10);
     b.updates = argc > 4 ? strtoll(argv[4], NULL, 10) : 0;
+    b.persons = argc > 5 ? strtoll(argv[5], NULL, 10) : 10000;
+    b.tidy_every = argc > 6 ? strtoll(argv[6], NULL, 10) : 1;
     memset(b.properties, 'x', PROPERTIES);
     memcpy(b.properties, "{\"p\":\"", 6);
     memcpy(b.properties + PROPERTIES - 2, "\"}", 2);

@@ -297,6 +297,39 @@ static void begin_twice(void **state)
     aid_close(aid);
 }
 
+/* Nobody calls tidy: batches catch up by themselves before memory and log grow without a bound. */
+static void upkeep_is_forgotten(void **state)
+{
+    struct aid a, *aid = &a;
+    struct store_sqlite *s;
+
+    UNUSED(state);
+    aid_open(aid);
+    aid_close_store(aid);
+    aid->opt.index_part_events = 1000;
+    aid_open_again(aid);
+    s = aid_store(aid);
+    for (uint64_t i = 0; i < 20; i++) {
+        aid_insert_many(aid, i * 1000, 1000);
+        if (s->index.pending && s->index.pending->next)
+            assert_null(s->index.pending->next->next);
+    }
+    assert_true(s->index.part_count >= 18);
+    aid_begin(aid);
+    aid_create(aid, 1, "a", "{}");
+    aid_commit(aid);
+    for (int i = 0; i < 130; i++) {
+        aid_begin(aid);
+        for (int k = 0; k < 1000; k++)
+            aid_update(aid, aid_person(aid, "a"), "{\"x\":1}");
+        aid_commit(aid);
+        assert_true(s->log.count <= STORE_LOG_MAX + 1000);
+    }
+    assert_int_equal(aid_number(aid, "SELECT version FROM v_persons"), 130000);
+    assert_true(aid_number(aid, "SELECT version FROM persons") > 90000);
+    aid_close(aid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +345,7 @@ int main(void)
         cmocka_unit_test(not_a_database),
         cmocka_unit_test(clean_close),
         cmocka_unit_test(begin_twice),
+        cmocka_unit_test(upkeep_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
