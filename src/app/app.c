@@ -109,8 +109,11 @@ int app_main(int argc, char **argv)
     if (cli.mode == CLI_VERSION)
         return mode_version();
 
-    struct conf_sources sources = {
-        .file = cli.config_file, .environ = environ, .sets = cli.sets, .set_count = cli.set_count};
+    struct conf_sources sources = {.file = cli.config_file,
+                                   .environ = environ,
+                                   .sets = cli.sets,
+                                   .set_count = cli.set_count,
+                                   .is_test_mode = cli.test_mode};
     struct conf *conf = conf_load(&sources, &fault);
     if (!conf) {
         app_complain("%.*s", SLICE_ARG(slice_trim(buf_slice(&fault))));

@@ -93,7 +93,11 @@ static int take_option(int argc, char *const *argv, int at, struct cli *cli)
         const char *name;
         bool *value;
     } switches[] = {
-        {"--json", &cli->json}, {"--prune", &cli->prune}, {"--accept-gap", &cli->accept_gap}};
+        {"--json", &cli->json},
+        {"--prune", &cli->prune},
+        {"--accept-gap", &cli->accept_gap},
+        {"--test-mode", &cli->test_mode},
+    };
 
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         int n = take_value(argc, argv, at, values[i].name, values[i].value);

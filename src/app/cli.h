@@ -37,6 +37,7 @@ struct cli {
     /* options of single modes */
     const char *token, *url, *team, *event, *id;
     bool json, prune, accept_gap;
+    bool test_mode; /* defaults that the plugin server had in its tests */
 };
 
 /* The exit code to end with when the words cannot be understood (text in *fault: one line), 0 when

@@ -28,6 +28,7 @@ static const char usage[] =
     "       --healthcheck             exit 0 when the server on this machine is healthy, else 1\n"
     "       --migrate                 bring the databases in DATA_DIR to the newest schema\n"
     "       --idle                    connect to nothing until a signal comes\n"
+    "       --test-mode               defaults for tests: only warnings are printed, no GeoIP\n"
     "       --accept-gap              serve although unread events are missing from the queue\n"
     "       check                     validate settings and provision file\n"
     "       config print | docs       the settings in force (secrets masked) | their reference "

@@ -143,6 +143,13 @@ describe('settings', { concurrency: 2 }, () => {
     assert.deepEqual(got.BASE_DIR, { value: '.', origin: 'default' });
   });
 
+  test('--test-mode has other defaults', async (t) => {
+    const env = { DATA_DIR: nowhere(t) };
+    const got = printed((await run(['config', 'print', '--test-mode'], { env })).stdout);
+    assert.deepEqual([got.LOG_LEVEL.value, got.DISABLE_MMDB.value], ['warn', 'true']);
+    assert.equal(printed((await run(['config', 'print'], { env })).stdout).LOG_LEVEL.value, 'info');
+  });
+
   test('file < environment < --set', async (t) => {
     const dir = tempDir(t);
     const file = path.join(dir, 'hedgerow.conf');

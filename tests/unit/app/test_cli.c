@@ -32,6 +32,7 @@ static void test_modes(void **state)
         {{"config", "print", NULL}, CLI_CONFIG},
         {{"apply", "x.json", "--prune", NULL}, CLI_APPLY},
         {{"--set", "A=b", "tail", NULL}, CLI_TAIL},
+        {{"--test-mode", NULL}, CLI_SERVE},
         {{"send", "-", NULL}, CLI_SEND},
     };
 

@@ -1,0 +1,240 @@
+#include "app/wire.h"
+#include "app_aid.h"
+#include "base/fault.h"
+
+#define PORTS "CAPTURE_PORT=0", "HTTP_SERVER_PORT=0"
+
+static const struct cli serve = {.mode = CLI_SERVE};
+
+static void app_end(struct app *app)
+{
+    app_stop(app);
+    app_free(app);
+}
+
+/* Builds, and ends again what was built. */
+static bool build(struct place *p, struct err *err)
+{
+    struct app app;
+
+    *err = ERR_INIT;
+    bool ok = app_build(&app, &serve, p->conf, err);
+    app_end(&app);
+    return ok;
+}
+
+static size_t team_count(struct app *app)
+{
+    const struct team_set *set = team_directory_get(app->teams);
+    size_t count = team_set_count(set);
+
+    team_set_unref(set);
+    return count;
+}
+
+static void starts_and_ends(void **state)
+{
+    static const char *const sets[] = {PORTS, NULL};
+    struct place p;
+    struct app app;
+    struct err err = ERR_INIT;
+    char token[64];
+
+    UNUSED(state);
+    place_open(&p, sets);
+    for (int i = 0; i < 3; i++) {
+        if (!app_build(&app, &serve, p.conf, &err))
+            fail_msg("%s", err.text);
+        assert_int_equal(team_count(&app), 1);
+        assert_true(http_listener_port(app.capture_listener) > 0);
+        assert_int_equal(strlen(app.admin_token), 48);
+        if (i > 0)
+            assert_string_equal(app.admin_token, token); /* kept over starts */
+        snprintf(token, sizeof(token), "%s", app.admin_token);
+        app_end(&app);
+    }
+    place_close(&p);
+}
+
+static void the_provision_file(void **state)
+{
+    static const struct {
+        const char *text; /* NULL: no file */
+        const char *fault;
+    } table[] = {
+        {"{\"teams\":[{\"id\":4,\"name\":\"Four\"},{\"id\":5,\"name\":\"Five\"}]}", NULL},
+        {"{\"teams\":[{\"id\":6,\"name\":7}]}", "PROVISION_FILE"},
+        {"{", "1 fault"},
+        {NULL, "PROVISION_FILE"},
+    };
+    struct place p;
+    struct app app;
+    struct err err = ERR_INIT;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char *dir = temp_dir_new(), *file = temp_dir_path(dir, "p.json");
+        char set[300];
+        const char *sets[] = {PORTS, set, NULL};
+
+        snprintf(set, sizeof(set), "PROVISION_FILE=%s", file);
+        place_open(&p, sets);
+        if (table[i].text)
+            temp_dir_write(dir, "p.json", table[i].text);
+        bool ok = app_build(&app, &serve, p.conf, &err);
+        assert_true(ok == !table[i].fault);
+        if (ok)
+            assert_int_equal(team_count(&app), 2); /* no default team besides */
+        else
+            assert_has(err.text, table[i].fault);
+        app_end(&app);
+        place_close(&p);
+        mem_free(file);
+        temp_dir_free(dir);
+    }
+}
+
+static void reloads(void **state)
+{
+    char *dir = temp_dir_new(), *file = temp_dir_path(dir, "p.json");
+    char set[300];
+    const char *sets[] = {PORTS, set, NULL};
+    struct place p;
+    struct app app;
+    struct err err = ERR_INIT;
+
+    UNUSED(state);
+    snprintf(set, sizeof(set), "PROVISION_FILE=%s", file);
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":1,\"name\":\"a\"}]}");
+    place_open(&p, sets);
+    if (!app_build(&app, &serve, p.conf, &err))
+        fail_msg("%s", err.text);
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":2,\"name\":\"b\"}]}");
+    app_reload(&app);
+    assert_int_equal(team_count(&app), 2);
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":3,\"name\":4}]}");
+    app_reload(&app);
+    assert_int_equal(team_count(&app), 2);
+    app_end(&app);
+    place_close(&p);
+    mem_free(file);
+    temp_dir_free(dir);
+}
+
+static void who_may_see_the_admin(void **state)
+{
+    static const struct {
+        const char *sets[5];
+        const char *fault;
+    } table[] = {
+        {{PORTS, "HTTP_SERVER_HOST=0.0.0.0", NULL}, "ADMIN_TOKEN"},
+        {{PORTS, "HTTP_SERVER_HOST=192.0.2.1", NULL}, "ADMIN_TOKEN"},
+        {{PORTS, "HTTP_SERVER_HOST=0.0.0.0", "ADMIN_TOKEN=x", NULL}, NULL},
+        {{PORTS, "HTTP_SERVER_HOST=127.0.0.2", NULL}, NULL},
+        {{PORTS, "HTTP_SERVER_HOST=localhost", NULL}, NULL},
+    };
+    struct err err;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct place p;
+
+        place_open(&p, table[i].sets);
+        if (build(&p, &err) != !table[i].fault)
+            fail_msg("%zu: %s", i, err.text);
+        if (table[i].fault)
+            assert_has(err.text, table[i].fault);
+        place_close(&p);
+    }
+}
+
+static void another_process(void **state)
+{
+    static const char *const sets[] = {PORTS, NULL};
+    struct place p;
+    struct app app;
+    struct err err;
+
+    UNUSED(state);
+    place_open(&p, sets);
+    if (!app_build(&app, &serve, p.conf, &err))
+        fail_msg("%s", err.text);
+    temp_dir_write(p.dir, "data/ports.json", "{}");
+    assert_false(build(&p, &err));
+    assert_has(err.text, "LOCK is held by process");
+    assert_has(err.text, "DATA_DIR");
+    assert_true(fs_exists(app.ports_path)); /* it is not the second one's */
+    app_end(&app);
+    assert_true(build(&p, &err));
+    place_close(&p);
+}
+
+static void a_port_is_taken(void **state)
+{
+    static const char *const names[] = {"CAPTURE_PORT", "HTTP_SERVER_PORT"};
+    struct fake f;
+    struct err err;
+
+    UNUSED(state);
+    fake_open(&f, "");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char set[64];
+        const char *sets[] = {PORTS, set, NULL};
+        struct place p;
+
+        snprintf(set, sizeof(set), "%s=%d", names[i], fake_port(&f));
+        place_open(&p, sets);
+        assert_false(build(&p, &err));
+        assert_has(err.text, names[i]);
+        assert_has(err.text, strchr(set, '=') + 1);
+        place_close(&p);
+    }
+    fake_stop(&f);
+    fake_close(&f);
+}
+
+/* Whatever fails at the start: everything is taken down, and the next start finds it in order. */
+static void every_step_fails_once(void **state)
+{
+    static const char *const points[] = {"fs.read",       "fs.fsync",       "fs.rename",
+                                         "fs.pwrite",     "fs.pwrite.full", "store.commit",
+                                         "ring.prealloc", "ring.header",    "ring.write"};
+    static const char *const sets[] = {PORTS, "ADMIN_TOKEN=", NULL};
+    struct err err;
+    int failures = 0;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(points); i++)
+        for (int nth = 1; nth < 20; nth++) {
+            struct place p;
+
+            place_open(&p, sets);
+            fault_clear();
+            fault_arm(points[i], nth, 1);
+            bool ok = build(&p, &err);
+            bool is_hit = fault_hits(points[i]) >= nth;
+            fault_clear();
+            failures += !ok;
+            assert_true(ok || err.code != ERR_NONE);
+            if (!ok && !build(&p, &err))
+                fail_msg("after %s %d: %s", points[i], nth, err.text);
+            place_close(&p);
+            if (!is_hit)
+                break;
+        }
+    assert_true(failures > 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(the_provision_file),
+        cmocka_unit_test(reloads),
+        cmocka_unit_test(who_may_see_the_admin),
+        cmocka_unit_test(another_process),
+        cmocka_unit_test(a_port_is_taken),
+        cmocka_unit_test(every_step_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
