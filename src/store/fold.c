@@ -137,7 +137,7 @@ static size_t slice_rows(const struct store_sqlite *s, int64_t *deadline_us)
 {
     size_t came = s->log.count - MIN(s->log.count, s->fold.count_before);
 
-    if (s->log.count <= STORE_FOLD_HARD)
+    if (s->log.count <= STORE_FOLD_HARD || came == 0)
         return STORE_SLICE_ROWS;
     *deadline_us += HARD_US;
     return STORE_SLICE_ROWS + came + came / 2;

@@ -30,21 +30,26 @@ static const char sql_owner_logged[] =
     "ORDER BY seq DESC LIMIT 1";
 static const char sql_owner_folded[] =
     "SELECT person_id FROM person_distinct_ids WHERE team_id = ?1 AND distinct_id = ?2";
-static const char sql_person[] = "SELECT id, uuid, team_id, json_valid(properties), properties, "
-                                 "is_identified, created_at, version "
-                                 "FROM v_persons WHERE id = ?";
+#define PERSON_COLUMNS \
+    "uuid, team_id, json_valid(properties), properties, is_identified, created_at, version"
+static const char sql_person_logged[] =
+    "SELECT " PERSON_COLUMNS
+    ", is_deleted FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 1 "
+    "AND object_id = ? ORDER BY seq DESC LIMIT 1";
+static const char sql_person_folded[] = "SELECT " PERSON_COLUMNS ", 0 FROM persons WHERE id = ?";
+/* A living person never loses a distinct id (a merge takes all, and then the person is gone), so
+ * whatever came to it is still there. */
 static const char sql_ids[] =
-    "SELECT id, distinct_id FROM person_distinct_ids WHERE person_id = ?1 AND id NOT IN "
-    "(SELECT object_id FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 2) "
-    "UNION ALL SELECT object_id, key FROM changes WHERE seq IN (SELECT max(seq) FROM changes WHERE "
-    "seq > (SELECT folded_seq FROM meta) AND kind = 2 GROUP BY object_id) AND person_id = ?1 ORDER "
-    "BY 1";
+    "SELECT id, distinct_id FROM person_distinct_ids WHERE person_id = ?1 UNION "
+    "SELECT object_id, key FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 2 AND "
+    "person_id = ?1 "
+    "ORDER BY 1";
 
 struct store_reader {
     struct db *db;
     struct store_sqlite *store; /* NULL: not attached */
-    struct db_stmt *parts, *index, *uuid, *scan, *event, *owner_logged, *owner_folded, *person,
-        *ids;
+    struct db_stmt *parts, *index, *uuid, *scan, *event, *owner_logged, *owner_folded;
+    struct db_stmt *person_logged, *person_folded, *ids;
     uint64_t hash_key[2];
 };
 
@@ -52,14 +57,23 @@ struct store_reader {
 
 static bool prepare_all(struct store_reader *r, struct err *err)
 {
-    struct db_stmt **stmts[] = {&r->parts,        &r->index,        &r->uuid,   &r->scan, &r->event,
-                                &r->owner_logged, &r->owner_folded, &r->person, &r->ids};
-    const char *sql[] = {sql_parts,        sql_index,        sql_uuid,   sql_scan, sql_event,
-                         sql_owner_logged, sql_owner_folded, sql_person, sql_ids};
+    const struct {
+        struct db_stmt **stmt;
+        const char *sql;
+    } list[] = {{&r->parts, sql_parts},
+                {&r->index, sql_index},
+                {&r->uuid, sql_uuid},
+                {&r->scan, sql_scan},
+                {&r->event, sql_event},
+                {&r->owner_logged, sql_owner_logged},
+                {&r->owner_folded, sql_owner_folded},
+                {&r->person_logged, sql_person_logged},
+                {&r->person_folded, sql_person_folded},
+                {&r->ids, sql_ids}};
 
-    for (size_t i = 0; i < ARRAY_LEN(sql); i++) {
-        *stmts[i] = db_prepare(r->db, sql[i], err);
-        if (!*stmts[i])
+    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+        *list[i].stmt = db_prepare(r->db, list[i].sql, err);
+        if (!*list[i].stmt)
             return false;
     }
     return true;
@@ -327,25 +341,43 @@ static bool find_owner(struct db_stmt *q, const struct person_wanted *w, int64_t
     return step != DB_FAIL;
 }
 
+static void write_state(struct db_stmt *q, int64_t id, struct buf *json)
+{
+    struct uuid uuid;
+    char text[UUID_TEXT_LEN + 1] = "";
+
+    if (store_read_uuid(db_col_blob(q, 0), &uuid))
+        uuid_format(&uuid, text);
+    buf_add_char(json, '{');
+    add_i64(json, "id", id);
+    add_text(json, "uuid", slice_cstr(text));
+    add_i64(json, "team_id", db_col_i64(q, 1));
+    add_json(json, "properties", db_col_i64(q, 2) != 0, db_col_text(q, 3));
+    add_key(json, "is_identified");
+    buf_add_str(json, db_col_i64(q, 4) ? "true" : "false");
+    add_i64(json, "created_at", db_col_i64(q, 5));
+    add_i64(json, "version", db_col_i64(q, 6));
+}
+
 static bool write_person(struct store_reader *r, int64_t id, struct buf *json, struct err *err)
 {
-    struct db_stmt *q = r->person;
+    struct db_stmt *q = r->person_logged;
+    enum db_step step;
 
     db_bind_i64(q, 1, id);
-    enum db_step step = db_step(q, err);
-    if (step != DB_ROW)
-        return step == DB_DONE && err_set(err, ERR_GONE, "there is no such person any more");
-    buf_add_char(json, '{');
-    add_i64(json, "id", db_col_i64(q, 0));
-    add_text(json, "uuid", db_col_text(q, 1));
-    add_i64(json, "team_id", db_col_i64(q, 2));
-    add_json(json, "properties", db_col_i64(q, 3) != 0, db_col_text(q, 4));
-    add_key(json, "is_identified");
-    buf_add_str(json, db_col_i64(q, 5) ? "true" : "false");
-    add_i64(json, "created_at", db_col_i64(q, 6));
-    add_i64(json, "version", db_col_i64(q, 7));
+    step = db_step(q, err);
+    if (step == DB_DONE) {
+        q = r->person_folded;
+        db_bind_i64(q, 1, id);
+        step = db_step(q, err);
+    }
+    if (step == DB_FAIL)
+        return false;
+    bool is_there = step == DB_ROW && db_col_i64(q, 7) == 0;
+    if (is_there)
+        write_state(q, id, json);
     db_reset(q);
-    return true;
+    return is_there || err_set(err, ERR_GONE, "there is no such person any more");
 }
 
 static bool write_ids(struct store_reader *r, int64_t person_id, struct buf *json, struct err *err)

@@ -248,7 +248,9 @@ SELECT id,
        group_0_key, group_1_key, group_2_key, group_3_key, group_4_key
   FROM events;
 
--- Folded rows that the log does not know better, and the newest row of the log for each of the others.
+-- Folded rows that the log does not know better, and the newest row of the log for each of the others: beside max()
+-- the other columns come from the row that has it.
+
 CREATE VIEW v_persons AS
 SELECT id,
        lower(substr(hex(uuid), 1, 8) || '-' || substr(hex(uuid), 9, 4) || '-' || substr(hex(uuid), 13, 4) || '-' ||
@@ -257,29 +259,34 @@ SELECT id,
   FROM persons
  WHERE id NOT IN (SELECT object_id FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 1)
 UNION ALL
-SELECT object_id,
+SELECT id,
        lower(substr(hex(uuid), 1, 8) || '-' || substr(hex(uuid), 9, 4) || '-' || substr(hex(uuid), 13, 4) || '-' ||
              substr(hex(uuid), 17, 4) || '-' || substr(hex(uuid), 21)),
        team_id, properties, is_identified, created_at, version
-  FROM changes
- WHERE seq IN (SELECT max(seq) FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 1 GROUP BY object_id)
-   AND is_deleted = 0;
+  FROM (SELECT object_id AS id, uuid, team_id, properties, is_identified, created_at, version, is_deleted,
+               max(seq) AS latest
+          FROM changes
+         WHERE seq > (SELECT folded_seq FROM meta) AND kind = 1
+         GROUP BY object_id)
+ WHERE is_deleted = 0 AND latest > 0;
 
 CREATE VIEW v_person_distinct_ids AS
 SELECT id, team_id,
-       lower(substr(hex(person_uuid), 1, 8) || '-' || substr(hex(person_uuid), 9, 4) || '-' ||
-             substr(hex(person_uuid), 13, 4) || '-' || substr(hex(person_uuid), 17, 4) || '-' ||
-             substr(hex(person_uuid), 21)) AS person_uuid,
+       lower(substr(hex(person_uuid), 1, 8) || '-' || substr(hex(person_uuid), 9, 4) || '-' || substr(hex(person_uuid), 13, 4) || '-' ||
+             substr(hex(person_uuid), 17, 4) || '-' || substr(hex(person_uuid), 21)) AS person_uuid,
        distinct_id, version
   FROM person_distinct_ids
  WHERE id NOT IN (SELECT object_id FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 2)
 UNION ALL
-SELECT object_id, team_id,
+SELECT id, team_id,
        lower(substr(hex(uuid), 1, 8) || '-' || substr(hex(uuid), 9, 4) || '-' || substr(hex(uuid), 13, 4) || '-' ||
              substr(hex(uuid), 17, 4) || '-' || substr(hex(uuid), 21)),
-       key, version
-  FROM changes
- WHERE seq IN (SELECT max(seq) FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 2 GROUP BY object_id);
+       distinct_id, version
+  FROM (SELECT object_id AS id, uuid, team_id, key AS distinct_id, version, max(seq) AS latest
+          FROM changes
+         WHERE seq > (SELECT folded_seq FROM meta) AND kind = 2
+         GROUP BY object_id)
+ WHERE latest > 0;
 
 CREATE VIEW v_groups AS
 SELECT team_id, group_type_index, group_key, group_properties, created_at, version
@@ -287,10 +294,13 @@ SELECT team_id, group_type_index, group_key, group_properties, created_at, versi
  WHERE (team_id, group_type_index, group_key) NOT IN
        (SELECT team_id, object_id, key FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 3)
 UNION ALL
-SELECT team_id, object_id, key, properties, created_at, version
-  FROM changes
- WHERE seq IN (SELECT max(seq) FROM changes WHERE seq > (SELECT folded_seq FROM meta) AND kind = 3
-                GROUP BY team_id, object_id, key);
+SELECT team_id, group_type_index, group_key, properties, created_at, version
+  FROM (SELECT team_id, object_id AS group_type_index, key AS group_key, properties, created_at, version,
+               max(seq) AS latest
+          FROM changes
+         WHERE seq > (SELECT folded_seq FROM meta) AND kind = 3
+         GROUP BY team_id, object_id, key)
+ WHERE latest > 0;
 
 CREATE VIEW v_group_types AS SELECT team_id, group_type_index, group_type FROM group_types;
 
