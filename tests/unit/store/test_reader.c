@@ -129,6 +129,73 @@ static void persons(void **state)
     aid_close(aid);
 }
 
+struct beside {
+    struct aid *aid;
+    atomic_int stored; /* events that must be found */
+    atomic_bool is_over;
+    uint64_t reads;
+};
+
+static void read_on(void *ctx)
+{
+    struct beside *b = ctx;
+    struct err err = ERR_INIT;
+    struct store_reader *r = store_reader_open(b->aid->path, &err);
+    struct buf json = BUF_INIT(1 << 16);
+
+    CHECK(r);
+    store_reader_attach(r, &b->aid->store);
+    while (!atomic_load(&b->is_over)) {
+        int stored = atomic_load(&b->stored);
+        struct uuid uuid = aid_uuid(stored ? b->reads++ * 7919 % (uint64_t)stored : 0);
+
+        CHECK(store_reader_event(r, &uuid, &json, &err) == (stored != 0) ||
+              atomic_load(&b->stored) > stored);
+        buf_clear(&json);
+        CHECK(store_reader_person(r, 1, SLICE("anna"), &json, &err));
+        buf_clear(&json);
+    }
+    buf_free(&json);
+    store_reader_close(r);
+}
+
+/* What was committed is found at every moment while parts are sealed, sorted, written and merged.
+ */
+static void beside_the_writer(void **state)
+{
+    struct aid a, *aid = &a;
+    struct beside b = {.aid = aid};
+    struct thread thread = {.is_started = false};
+    bool more;
+
+    UNUSED(state);
+    aid_open(aid);
+    aid_close_store(aid);
+    aid->opt.index_part_events = 200;
+    aid->opt.wal_checkpoint_bytes = 1 << 20;
+    aid->opt.busy_us = 5000000;
+    aid_open_again(aid);
+    must(store_sqlite_start(&aid->store, &aid->err));
+    aid_begin(aid);
+    aid_create(aid, 1, "anna", "{}");
+    aid_commit(aid);
+    clock_fake_off(); /* the readers' time limit is real */
+    must(thread_start(&thread, THREAD_NET, 0, read_on, &b, &aid->err));
+    for (uint64_t i = 0; i < 60; i++) {
+        aid_insert_many(aid, i * 90, 90);
+        atomic_store(&b.stored, (int)(i + 1) * 90);
+        aid_begin(aid);
+        aid_update(aid, aid_person(aid, "anna"), "{\"x\":1}");
+        aid_commit(aid);
+        must(aid->ops->tidy(aid->self, &more, &aid->err));
+        if (i % 10 == 9)
+            aid_tidy(aid);
+    }
+    atomic_store(&b.is_over, true);
+    thread_join(&thread);
+    aid_close(aid);
+}
+
 static void answers_are_bounded(void **state)
 {
     struct aid a, *aid = &a;
@@ -161,8 +228,11 @@ static void no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_event), cmocka_unit_test(finds_everywhere),
-        cmocka_unit_test(persons),     cmocka_unit_test(answers_are_bounded),
+        cmocka_unit_test(whole_event),
+        cmocka_unit_test(finds_everywhere),
+        cmocka_unit_test(persons),
+        cmocka_unit_test(beside_the_writer),
+        cmocka_unit_test(answers_are_bounded),
         cmocka_unit_test(no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
