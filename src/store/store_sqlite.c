@@ -492,6 +492,23 @@ bool store_sqlite_migrate(const char *path, int *from, int *to, struct err *err)
     return db != NULL;
 }
 
+bool store_sqlite_file_schema(const char *path, int *number, struct err *err)
+{
+    struct db_options opt = {.path = path, .schema = &schema, .is_read_only = true};
+    struct db *db;
+    int64_t version = 0;
+    bool ok;
+
+    *number = 0;
+    if (!fs_exists(path))
+        return true;
+    db = db_open(&opt, err);
+    ok = db && db_query_i64(db, "PRAGMA user_version", &version, err);
+    db_close(db);
+    *number = (int)version;
+    return ok;
+}
+
 int store_sqlite_schema(void)
 {
     return migrations[ARRAY_LEN(migrations) - 1].number;

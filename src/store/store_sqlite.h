@@ -30,4 +30,7 @@ void store_sqlite_close(
     struct store *store); /* stops the thread; a last checkpoint when `clean` state allows */
 /* Only migrates (the --migrate mode): from and to receive the schema numbers. */
 MUST_CHECK bool store_sqlite_migrate(const char *path, int *from, int *to, struct err *err);
+/* Schema number of the file, without changing it; 0 when there is none yet. For AUTO_MIGRATE=false.
+ */
+MUST_CHECK bool store_sqlite_file_schema(const char *path, int *number, struct err *err);
 int store_sqlite_schema(void); /* newest number this binary knows */

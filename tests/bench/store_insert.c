@@ -116,28 +116,46 @@ static double rate(long long rows, int64_t us)
     return (double)rows * 1e6 / (double)(us ? us : 1);
 }
 
+struct span {
+    long long rows;
+    int64_t us, cpu_us;
+};
+
+static struct span since(long long rows, struct span start)
+{
+    return (struct span){rows - start.rows, clock_mono_us() - start.us,
+                         thread_cpu_us() - start.cpu_us};
+}
+
+static double cpu_of(struct span s)
+{
+    return (double)s.cpu_us / (double)(s.rows ? s.rows : 1);
+}
+
 static void run(struct bench *b)
 {
+    struct span start = {0, clock_mono_us(), thread_cpu_us()}, first = {0, 0, 0}, last = start,
+                whole;
     long long tenth = b->rows / 10, done = 0;
-    int64_t start = clock_mono_us(), cpu = thread_cpu_us(), first_us = 0, last_start = start;
 
     while (done < b->rows) {
         long long to = done + b->batch < b->rows ? done + b->batch : b->rows;
         put_batch(b, done, to);
         done = to;
-        if (first_us == 0 && done >= tenth)
-            first_us = clock_mono_us() - start, tenth = done;
+        if (first.rows == 0 && done >= tenth)
+            first = since(done, start);
         if (done <= b->rows - tenth)
-            last_start = clock_mono_us();
+            last = (struct span){done, clock_mono_us(), thread_cpu_us()};
     }
-    int64_t now = clock_mono_us();
+    last = since(done, last);
+    whole = since(done, start);
     printf("{\"bench\":\"store_insert\",\"rows\":%lld,\"batch\":%lld,\"updates_percent\":%lld,"
-           "\"seconds\":%.3f,"
-           "\"rows_per_second\":%.0f,\"first_tenth\":%.0f,\"last_tenth\":%.0f,\"store_cpu_us_per_"
-           "event\":%.2f}\n",
-           b->rows, b->batch, b->updates, (double)(now - start) / 1e6, rate(b->rows, now - start),
-           rate(tenth, first_us), rate(tenth, now - last_start),
-           (double)(thread_cpu_us() - cpu) / (double)b->rows);
+           "\"persons\":%lld,"
+           "\"seconds\":%.3f,\"rows_per_second\":%.0f,\"first_tenth\":%.0f,\"last_tenth\":%.0f,"
+           "\"cpu_us_per_event\":%.2f,\"cpu_first_tenth\":%.2f,\"cpu_last_tenth\":%.2f}\n",
+           b->rows, b->batch, b->updates, b->persons, (double)whole.us / 1e6,
+           rate(whole.rows, whole.us), rate(first.rows, first.us), rate(last.rows, last.us),
+           cpu_of(whole), cpu_of(first), cpu_of(last));
 }
 
 int main(int argc, char **argv)

@@ -235,9 +235,15 @@ static void migrate_only(void **state)
     assert_int_equal(to, 1);
     aid_close_store(aid);
     aid_copy_file("/dev/null", aid->path);
+    must(store_sqlite_file_schema(aid->path, &to, &aid->err));
+    assert_int_equal(to, 0);
     must(store_sqlite_migrate(aid->path, &from, &to, &aid->err));
     assert_int_equal(from, 0);
     assert_int_equal(to, 1);
+    must(store_sqlite_file_schema(aid->path, &to, &aid->err));
+    assert_int_equal(to, 1);
+    must(store_sqlite_file_schema("/nonexistent/hedgerow.db", &to, &aid->err));
+    assert_int_equal(to, 0);
     aid_open_again(aid);
     aid_close(aid);
 }
