@@ -296,14 +296,16 @@ static void bury(struct prepared *e, const char *step, const struct err *err)
     e->dead_text = slice_cstr(arena_dup_cstr(e->arena, slice_cstr(err->text)));
 }
 
-/* Brings the events of the batch to an end, whatever it takes. False when the pipe gives up or the
- * store is lost. */
-static bool settle(struct committer *c)
+/* Brings the events of the batch to an end, whatever it takes, after a first try that failed
+ * because of `why`. False when the pipe gives up or the store is lost. */
+static bool settle(struct committer *c, const struct err *why)
 {
     size_t from = 0;
     size_t end = c->count;
     bool one_by_one = false;
 
+    if (!applier_is_about_data(why) && !wait_for_store(c, why))
+        return false;
     while (from < c->count) {
         struct err err = ERR_INIT;
         size_t bad;
@@ -365,7 +367,7 @@ void committer_commit(struct committer *c)
         committer_roll_back(c);
         if (err.code == ERR_IO || err.code == ERR_CORRUPT)
             committer_die(c, &err);
-        if (c->is_abandoned || !settle(c))
+        if (c->is_abandoned || !settle(c, &err))
             abandon(c);
     }
     close_batch(c);
@@ -392,7 +394,7 @@ void committer_add(struct committer *c, struct prepared *e)
         committer_roll_back(c);
     if (err.code == ERR_IO || err.code == ERR_CORRUPT)
         committer_die(c, &err);
-    if (c->is_abandoned || !settle(c))
+    if (c->is_abandoned || !settle(c, &err))
         abandon(c);
     close_batch(c);
 }
