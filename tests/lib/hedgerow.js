@@ -20,9 +20,12 @@ const STOP_MS = 40000;
 const OUTPUT_MAX = 1 << 20;
 
 const running = new Set();
-process.on('exit', () => {
+process.on('exit', killAll);
+
+// After a failed test nothing may run on: the test process would wait for it.
+function killAll() {
   for (const child of running) child.kill('SIGKILL');
-});
+}
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -187,6 +190,20 @@ class Hedgerow {
     return out.trim() ? JSON.parse(out) : [];
   }
 
+  // Takes the write lock of the database, as somebody's own sqlite3 would. Resolves to a function that gives it back.
+  async holdDatabase() {
+    const child = spawn('sqlite3', [path.join(this.dataDir, 'hedgerow.db')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    running.add(child);
+    child.stdin.write(".timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    return async () => {
+      child.kill('SIGKILL');
+      await ended;
+      running.delete(child);
+    };
+  }
+
   // Asks for a graceful end. Fails when it did not come, or came with another code than 0.
   async stop({ keep = false } = {}) {
     if (!this.how) {
@@ -217,4 +234,4 @@ function startHedgerow(options = {}) {
   return new Hedgerow(options).start();
 }
 
-module.exports = { Hedgerow, startHedgerow, waitFor, request };
+module.exports = { Hedgerow, killAll, startHedgerow, waitFor, request };

@@ -9,14 +9,17 @@ const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { after, describe, it } = require('node:test');
-const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
 const { filesByInode, forget, loseWrites, notSynced, randomOf, readJournal } = require('../crash/undo.js');
 
 const SHIM = path.resolve(process.env.SHIM_DIR ?? path.join(__dirname, '../../build/crash'), 'losewrites.so');
 const TOKEN = 'phc_durable';
 const provision = { teams: [{ id: 1, name: 'one', api_token: TOKEN }] };
 const top = fs.mkdtempSync(path.join(os.tmpdir(), 'hedgerow-durability-'));
-after(() => fs.rmSync(top, { recursive: true, force: true }));
+after(() => {
+  killAll();
+  fs.rmSync(top, { recursive: true, force: true });
+});
 
 const mark = (n) => n.toString(16).padStart(16, '0');
 // A sanitizer's library would have to come first.

@@ -4,18 +4,20 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { after, describe, it } = require('node:test');
-const { Hedgerow, startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { Hedgerow, killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
 
 const TOKEN = 'phc_ring';
 const provision = { teams: [{ id: 1, name: 'one', api_token: TOKEN }] };
 const env = { DEDUPE_HOURS: '0', QUEUE_SEGMENT_BYTES: '1MiB', QUEUE_MAX_BYTES: '64MiB', QUEUE_MIN_FREE_BYTES: '0' };
 const top = fs.mkdtempSync(path.join(os.tmpdir(), 'hedgerow-ring-'));
-after(() => fs.rmSync(top, { recursive: true, force: true }));
+after(() => {
+  killAll();
+  fs.rmSync(top, { recursive: true, force: true });
+});
 
 class Place {
   constructor(name) {
@@ -69,14 +71,10 @@ class Place {
 
   // Sends while somebody else holds the database, then kills: acknowledged, in the ring, not stored.
   async leaveUnread(send) {
-    const holder = spawn('sqlite3', [path.join(this.dataDir, 'hedgerow.db')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const held = new Promise((resolve) => holder.stdout.once('data', resolve));
-    holder.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n");
-    await held;
+    const release = await this.server.holdDatabase();
     const names = await send();
     await this.server.kill();
-    holder.kill();
-    await new Promise((resolve) => holder.on('close', resolve));
+    await release();
     return names;
   }
 
