@@ -12,7 +12,8 @@
 #include "store/store_priv.h"
 
 #define WAIT_US     10000
-#define FOLD_MIN_US 4000 /* folding gets at least this much of a slice */
+#define BUSY_US     20000 /* upkeep can wait: it must not keep the next batch from its own turn */
+#define FOLD_MIN_US 4000  /* folding gets at least this much of a slice */
 
 static const char sql_meta[] =
     "UPDATE meta SET change_seq = ?, person_seq = ?, distinct_id_seq = ?, part_seq = ?, "
@@ -123,7 +124,10 @@ bool tidy_op(void *self, bool *more, struct err *err)
     merge_parts(s, is_idle);
     fold_begin(s, is_idle);
     if (has_slice(s)) {
-        if (!tidy_run(s, err))
+        db_set_busy(s->db, BUSY_US);
+        bool ok = tidy_run(s, err);
+        db_set_busy(s->db, s->opt.busy_us);
+        if (!ok)
             return false;
         metric_observe(s->metrics.tidy, (double)(clock_mono_us() - start) / 1e6);
     } else if (is_idle && is_waiting(s) && !tidy_thread_wait(s, WAIT_US, err)) {
