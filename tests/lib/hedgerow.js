@@ -185,7 +185,10 @@ class Hedgerow {
 
   // Rows of a read-only query as objects.
   sql(query, file = 'hedgerow.db') {
-    const out = execFileSync('sqlite3', ['-readonly', '-json', '-cmd', '.timeout 5000', path.join(this.dataDir, file), query],
+    const { wrap = [], env } = this.options;
+    const [command, ...args] = [...wrap, 'sqlite3', '-readonly', '-json', '-cmd', '.timeout 5000',
+      path.join(env?.DATA_DIR ?? this.dataDir, file), query];
+    const out = execFileSync(command, args,
       { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
     return out.trim() ? JSON.parse(out) : [];
   }
@@ -229,7 +232,8 @@ class Hedgerow {
 }
 
 // Options: env (settings), provision (object for PROVISION_FILE), dataDir (kept by stop()), args (command line), program,
-// wrap (command in front of the program).
+// wrap (command in front of the program and of sqlite3; when it has another view of the file system, env.DATA_DIR is the
+// directory as seen there and dataDir as seen here).
 function startHedgerow(options = {}) {
   return new Hedgerow(options).start();
 }
