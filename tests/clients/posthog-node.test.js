@@ -2,9 +2,12 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { test } = require('node:test');
+const fs = require('node:fs');
+const { after, test } = require('node:test');
 const { PostHog } = require('posthog-node');
-const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
+
+after(killAll);
 
 const TOKEN = 'phc_node_client';
 const provision = { teams: [{ id: 1, name: 'Node', api_token: TOKEN }] };
@@ -144,5 +147,5 @@ test('captures go on while the server restarts, and arrive exactly once', async 
   const seen = rows(server).map((row) => row.properties.i).sort((a, b) => a - b);
   assert.deepEqual(seen, Array.from({ length: sent }, (_, i) => i));
   await server.stop();
-  require('node:fs').rmSync(dataDir, { recursive: true });
+  fs.rmSync(dataDir, { recursive: true });
 });

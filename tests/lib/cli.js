@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { waitFor } = require('./hedgerow.js');
+const { killAll: killServers, waitFor } = require('./hedgerow.js');
 
 const ROOT = path.join(__dirname, '../..');
 const BIN = process.env.HEDGEROW_BIN ?? path.join(ROOT, 'build/hedgerow');
@@ -14,9 +14,13 @@ const BIN = process.env.HEDGEROW_BIN ?? path.join(ROOT, 'build/hedgerow');
 const SLOW = process.env.HEDGEROW_SAN ? 5 : 1;
 
 const running = new Set();
-process.on('exit', () => {
+process.on('exit', killAll);
+
+// After a failed test nothing may run on, servers of hedgerow.js included: the test process would wait for it.
+function killAll() {
   for (const child of running) child.kill('SIGKILL');
-});
+  killServers();
+}
 
 class Process {
   constructor(args, { env = {}, input, cwd, uid, program = BIN } = {}) {
@@ -104,4 +108,4 @@ function settings() {
     name, type, fallback, allowed, kind, flags: flags.split('|').map((flag) => flag.trim()) }));
 }
 
-module.exports = { BIN, ROOT, SLOW, launch, run, settings, tempDir };
+module.exports = { BIN, ROOT, SLOW, killAll, launch, run, settings, tempDir };

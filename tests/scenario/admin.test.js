@@ -2,7 +2,6 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
@@ -10,8 +9,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { request, startHedgerow, waitFor } = require('../lib/hedgerow.js');
-const { launch, run, tempDir } = require('../lib/cli.js');
+const { killAll, launch, run } = require('../lib/cli.js');
 const { parsePrometheus } = require('../lib/prometheus.js');
+
+after(killAll);
 
 const TEAMS = [1, 2, 3].map((id) => ({ id, name: `Team ${id}`, api_token: `phc_${id}` }));
 
@@ -144,17 +145,6 @@ test('from another address than loopback metrics need the token', async (t) => {
   assert.equal((await request(url, '/metrics', { headers: { Authorization: 'Bearer long-enough' } })).status, 200);
 });
 
-// Keeps a write transaction open, as somebody's own sqlite3 might.
-async function lockDatabase(t, server) {
-  const child = spawn('sqlite3', [path.join(server.dataDir, 'hedgerow.db')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  let said = '';
-  child.stdout.on('data', (part) => (said += part));
-  t.after(() => child.kill('SIGKILL'));
-  child.stdin.write('.timeout 10000\nBEGIN IMMEDIATE;\nSELECT 12345;\n');
-  await waitFor(() => said.includes('12345'));
-  return () => new Promise((done) => child.once('close', done).stdin.end('ROLLBACK;\n'));
-}
-
 test('health: idle is healthy, stuck with a backlog is not', async (t) => {
   const server = await startHedgerow({ provision: { teams: TEAMS }, env: { HEALTHCHECK_MAX_STALE_SECONDS: '0.3' } });
   t.after(() => server.stop());
@@ -164,7 +154,7 @@ test('health: idle is healthy, stuck with a backlog is not', async (t) => {
   const quiet = performance.now();
   await waitFor(() => performance.now() - quiet > 700);
   assert.equal((await health()).status, 200);
-  const release = await lockDatabase(t, server);
+  const release = await server.holdDatabase(); // as somebody's own sqlite3 might
   await events(server, [{ event: 'x', distinct_id: 'b' }]); // acknowledged all the same
   const sick = await waitFor(async () => {
     const answer = await health();

@@ -7,12 +7,14 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { describe, test } = require('node:test');
+const { after, describe, test } = require('node:test');
 const { request, startHedgerow, waitFor } = require('../lib/hedgerow.js');
-const { ROOT, SLOW, launch, run, settings, tempDir } = require('../lib/cli.js');
+const { ROOT, SLOW, killAll, launch, run, settings, tempDir } = require('../lib/cli.js');
 const { connect, requestBytes } = require('../lib/raw.js');
 
 const VERSION = fs.readFileSync(path.join(ROOT, 'VERSION'), 'utf8').trim();
+after(killAll);
+
 const FREE = { CAPTURE_PORT: '0', HTTP_SERVER_PORT: '0' };
 
 // A place that does not exist: a mode that touches it is found out.

@@ -3,10 +3,13 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { execFileSync, spawn } = require('node:child_process');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
-const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
+
+after(killAll);
 
 const TEAM_COUNT = 150;
 const provision = {
@@ -542,7 +545,7 @@ describe('once', () => {
     assert.deepEqual(personsOf(server, 1).map((p) => p.version), [9, 9, 9, 9, 9]);
     assert.equal((await server.admin('/metrics')).text.includes('hedgerow_events_processed_total'), true);
     await server.stop();
-    require('node:fs').rmSync(dataDir, { recursive: true });
+    fs.rmSync(dataDir, { recursive: true });
   });
 
   test('the same uuid in two teams is two events; $insert_id', async () => {
@@ -568,15 +571,11 @@ describe('once', () => {
 
   test('what was acknowledged before a crash is there after it', async () => {
     const server = await startHedgerow({ provision });
-    const child = spawn('sqlite3', [path.join(server.dataDir, 'hedgerow.db')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    let said = '';
-    child.stdout.on('data', (part) => (said += part));
-    child.stdin.write('.timeout 10000\nBEGIN IMMEDIATE;\nSELECT 12345;\n'); // nothing can be stored from here on
-    await waitFor(() => said.includes('12345'));
+    const release = await server.holdDatabase(); // nothing can be stored from here on
     await send(server, 1, batch);
     await send(server, 9, [capture('gone', 'lost', { p: 1 }, { uuid: uuid(77) }), capture('gone', 'lost')]);
     await server.kill();
-    child.kill('SIGKILL');
+    await release();
     assert.equal(count(server), 0);
     // Team 9 has gone meanwhile: its events cannot be stored and become dead letters.
     execFileSync('sqlite3', [path.join(server.dataDir, 'hedgerow.db'), 'DELETE FROM teams WHERE id = 9']);

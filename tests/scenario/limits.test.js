@@ -7,9 +7,11 @@ const fs = require('node:fs');
 const net = require('node:net');
 const zlib = require('node:zlib');
 const { after, before, describe, test } = require('node:test');
-const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
 const { SLOW } = require('../lib/cli.js');
 const { connect, requestBytes } = require('../lib/raw.js');
+
+after(killAll);
 
 const TOKEN = 'phc_limits';
 const provision = { teams: [{ id: 1, name: 'Limits', api_token: TOKEN }] };
