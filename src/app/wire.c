@@ -98,6 +98,23 @@ static int64_t us_of(double value, int64_t unit_s)
 /* --- store and teams -----------------------------------------------------------------------------
  */
 
+/* Without AUTO_MIGRATE the schema is changed by --migrate alone; no database yet is schema 0. */
+static bool check_schema(const struct app *app, struct err *err)
+{
+    int number = 0;
+
+    if (conf_bool(app->conf, CONF_AUTO_MIGRATE))
+        return true;
+    if (!store_sqlite_file_schema(app->db_path, &number, err))
+        return false;
+    if (number >= store_sqlite_schema())
+        return true; /* a newer one is refused when it is opened */
+    return err_set(err, ERR_INPUT,
+                   "%s has schema %d, this binary needs %d: run `hedgerow --migrate`, or set "
+                   "AUTO_MIGRATE=true",
+                   app->db_path, number, store_sqlite_schema());
+}
+
 static bool open_store(struct app *app, struct err *err)
 {
     const struct conf *c = app->conf;
@@ -183,11 +200,6 @@ static bool provision_run(struct store *store, void *ctx, struct err *err)
     return provision_apply(store, ctx, false, &o, err);
 }
 
-static bool publish_run(struct store *store, void *ctx, struct err *err)
-{
-    return provision_publish(store, ctx, err);
-}
-
 static bool fill_store(struct app *app, struct err *err)
 {
     const char *path = conf_str(app->conf, CONF_PROVISION_FILE);
@@ -210,24 +222,66 @@ static bool fill_store(struct app *app, struct err *err)
     return ok && provision_publish(&app->store, app->teams, err);
 }
 
+/* --- reload --------------------------------------------------------------------------------------
+ */
+
+enum { RELOAD_IDLE, RELOAD_RUNS, RELOAD_RUNS_AND_AGAIN };
+
+struct reload {
+    struct pipe_call call;
+    struct app *app;
+    struct provision *provision;
+};
+
+static bool reload_run(struct store *store, void *ctx, struct err *err)
+{
+    struct reload *r = ctx;
+
+    return provision_run(store, r->provision, err);
+}
+
+/* On STORE, after the commit: only what is committed may be seen. */
+static void reload_done(void *ctx, bool ok, const struct err *err)
+{
+    struct reload *r = ctx;
+    struct app *app = r->app;
+    struct err fault = *err;
+
+    if (ok && provision_publish(&app->store, app->teams, &fault))
+        log_info("app", "the provision file was applied",
+                 KV_STR("file", conf_str(app->conf, CONF_PROVISION_FILE)));
+    else
+        log_error("app", "the reload failed, everything stays as it was", KV_ERR(&fault));
+    provision_free(r->provision);
+    mem_free(r);
+    if (atomic_exchange(&app->reload, RELOAD_IDLE) == RELOAD_RUNS_AND_AGAIN)
+        kill(getpid(), SIGHUP); /* MAIN reads the file anew */
+}
+
 void app_reload(struct app *app)
 {
     const char *path = conf_str(app->conf, CONF_PROVISION_FILE);
     struct err err = ERR_INIT;
     struct provision *p = NULL;
+    int idle = RELOAD_IDLE, runs = RELOAD_RUNS;
 
     if (!*path) {
         log_info("app", "nothing to reload: PROVISION_FILE is not set");
         return;
     }
-    /* Published by a call of its own: only what is committed may be seen. */
-    bool ok = read_provision(path, &p, &err) && pipe_call_wait(app->pipe, provision_run, p, &err) &&
-              pipe_call_wait(app->pipe, publish_run, app->teams, &err);
-    if (ok)
-        log_info("app", "the provision file was applied", KV_STR("file", path));
-    else
+    /* One at a time: while STORE waits for the disk, signals must not pile up memory. */
+    if (atomic_compare_exchange_strong(&app->reload, &runs, RELOAD_RUNS_AND_AGAIN) ||
+        runs == RELOAD_RUNS_AND_AGAIN)
+        return;
+    if (!read_provision(path, &p, &err)) {
         log_error("app", "the reload failed, everything stays as it was", KV_ERR(&err));
-    provision_free(p);
+        return;
+    }
+    CHECK(atomic_compare_exchange_strong(&app->reload, &idle, RELOAD_RUNS));
+    struct reload *r = mem_new(struct reload);
+    *r = (struct reload){
+        .call = {.fn = reload_run, .done = reload_done, .ctx = r}, .app = app, .provision = p};
+    pipe_call(app->pipe, &r->call);
 }
 
 /* --- ring and pipeline
@@ -421,8 +475,8 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
     app->metrics = metrics_new();
     add_build_info(app->metrics);
     app->teams = team_directory_new();
-    if (!open_directory(app, err) || !load_token(app, err) || !open_store(app, err) ||
-        !fill_store(app, err))
+    if (!open_directory(app, err) || !load_token(app, err) || !check_schema(app, err) ||
+        !open_store(app, err) || !fill_store(app, err))
         return false;
     app->net =
         net_new(threads > 0 ? (int)MIN(threads, 256) : thread_cpu_count(), app->metrics, err);

@@ -8,6 +8,8 @@
 #include "ring/ring.h"
 #include "store/store_sqlite.h"
 
+#include <stdatomic.h>
+
 struct app {
     const struct conf *conf;
     struct metrics *metrics;
@@ -27,6 +29,7 @@ struct app {
     struct feed_run *runs;
     size_t run_count;
     int workers;
+    atomic_int reload; /* of PROVISION_FILE: idle, runs, runs and is wanted again */
 };
 
 MUST_CHECK bool app_build(struct app *app, const struct cli *cli, const struct conf *conf,
@@ -34,5 +37,7 @@ MUST_CHECK bool app_build(struct app *app, const struct cli *cli, const struct c
 /* Graceful: no new requests, running ones answered, what was read stored. */
 void app_stop(struct app *app);
 void app_free(struct app *app);
-/* Applies PROVISION_FILE again (SIGHUP). */
+/* Applies PROVISION_FILE again (SIGHUP). Reads the file here and leaves the rest to STORE, which
+ * may be waiting for the disk: returns at once. Asked for again meanwhile, it sends SIGHUP when it
+ * is done. */
 void app_reload(struct app *app);
