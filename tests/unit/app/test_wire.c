@@ -2,6 +2,10 @@
 #include "app_aid.h"
 #include "base/fault.h"
 
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
 #define PORTS "CAPTURE_PORT=0", "HTTP_SERVER_PORT=0"
 
 static const struct cli serve = {.mode = CLI_SERVE};
@@ -94,6 +98,23 @@ static void the_provision_file(void **state)
     }
 }
 
+static bool nothing(struct store *store, void *ctx, struct err *err)
+{
+    UNUSED(store);
+    UNUSED(ctx);
+    UNUSED(err);
+    return true;
+}
+
+/* Calls are run in order. */
+static void reload_and_wait(struct app *app)
+{
+    struct err err = ERR_INIT;
+
+    app_reload(app);
+    assert_true(pipe_call_wait(app->pipe, nothing, NULL, &err));
+}
+
 static void reloads(void **state)
 {
     char *dir = temp_dir_new(), *file = temp_dir_path(dir, "p.json");
@@ -110,12 +131,78 @@ static void reloads(void **state)
     if (!app_build(&app, &serve, p.conf, &err))
         fail_msg("%s", err.text);
     temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":2,\"name\":\"b\"}]}");
-    app_reload(&app);
+    reload_and_wait(&app);
     assert_int_equal(team_count(&app), 2);
     temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":3,\"name\":4}]}");
-    app_reload(&app);
+    reload_and_wait(&app);
     assert_int_equal(team_count(&app), 2);
     app_end(&app);
+    place_close(&p);
+    mem_free(file);
+    temp_dir_free(dir);
+}
+
+struct hold {
+    struct pipe_call call;
+    atomic_bool is_held, may_go;
+};
+
+static bool hold_run(struct store *store, void *ctx, struct err *err)
+{
+    struct hold *h = ctx;
+
+    atomic_store(&h->is_held, true);
+    while (!atomic_load(&h->may_go))
+        sched_yield();
+    return nothing(store, ctx, err);
+}
+
+static void hold_done(void *ctx, bool ok, const struct err *err)
+{
+    UNUSED(ctx);
+    UNUSED(ok);
+    UNUSED(err);
+}
+
+/* STORE may wait for the disk for hours: whoever asks for a reload goes on, and however often it
+ * was asked for meanwhile, it is done once more. */
+static void reloads_while_the_store_waits(void **state)
+{
+    char *dir = temp_dir_new(), *file = temp_dir_path(dir, "p.json");
+    char set[300];
+    const char *sets[] = {PORTS, set, NULL};
+    struct hold h = {.call = {.fn = hold_run, .done = hold_done, .ctx = &h}};
+    struct place p;
+    struct app app;
+    struct err err = ERR_INIT;
+    sigset_t hup, old;
+
+    UNUSED(state);
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hup, &old);
+    snprintf(set, sizeof(set), "PROVISION_FILE=%s", file);
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":1,\"name\":\"a\"}]}");
+    place_open(&p, sets);
+    if (!app_build(&app, &serve, p.conf, &err))
+        fail_msg("%s", err.text);
+    pipe_call(app.pipe, &h.call);
+    while (!atomic_load(&h.is_held))
+        sched_yield();
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":2,\"name\":\"b\"}]}");
+    app_reload(&app);
+    temp_dir_write(dir, "p.json", "{\"teams\":[{\"id\":3,\"name\":\"c\"}]}");
+    app_reload(&app);
+    app_reload(&app);
+    assert_int_equal(team_count(&app), 1);
+    atomic_store(&h.may_go, true);
+    assert_int_equal(sigwaitinfo(&hup, NULL), SIGHUP);
+    assert_int_equal(team_count(&app), 2);
+    reload_and_wait(&app);
+    assert_int_equal(team_count(&app), 3);
+    assert_int_equal(sigtimedwait(&hup, NULL, &(struct timespec){0}), -1);
+    app_end(&app);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     place_close(&p);
     mem_free(file);
     temp_dir_free(dir);
@@ -230,6 +317,7 @@ int main(void)
         cmocka_unit_test(starts_and_ends),
         cmocka_unit_test(the_provision_file),
         cmocka_unit_test(reloads),
+        cmocka_unit_test(reloads_while_the_store_waits),
         cmocka_unit_test(who_may_see_the_admin),
         cmocka_unit_test(another_process),
         cmocka_unit_test(a_port_is_taken),
