@@ -56,20 +56,37 @@ static bool apply_merge(struct applier *a, struct prepared *e, struct err *err)
     return false;
 }
 
-static bool insert_recording(struct applier *a, const struct prepared *e, struct err *err)
+static bool insert_recording(struct applier *a, const struct prepared *e, bool *is_new,
+                             struct err *err)
 {
     struct recording_row row = {
         .uuid = e->uuid,
+        .is_uuid_checked = e->is_uuid_checked,
         .team_id = e->team_id,
         .distinct_id = e->distinct_id,
         .session_id = e->recording->session_id,
         .window_id = e->recording->window_id,
         .snapshot_data = e->recording->snapshot_data,
         .timestamp_us = e->timestamp_us,
+        .created_at_us = a->clock_us,
     };
 
     a->step = "createEvent";
-    return a->store->ops->recording_insert(a->store->self, &row, err);
+    return a->store->ops->recording_insert(a->store->self, &row, is_new, err);
+}
+
+/* The row comes first: a duplicate must not touch its person again. */
+static bool apply_recording(struct applier *a, struct prepared *e, struct err *err)
+{
+    struct person *person;
+    bool is_new;
+
+    if (!insert_recording(a, e, &is_new, err))
+        return false;
+    if (!is_new)
+        return end_as(a, e, OUTCOME_DUPLICATE);
+    a->step = "prepareEvent";
+    return persons_apply(a->persons, e, &person, err) && end_as(a, e, OUTCOME_STORED);
 }
 
 static bool insert_event(struct applier *a, struct prepared *e, const struct person *person,
@@ -111,8 +128,7 @@ static bool apply_live(struct applier *a, struct prepared *e, struct err *err)
     if (e->merge != MERGE_NONE && !apply_merge(a, e, err))
         return false;
     if (e->kind == PREPARED_SNAPSHOT)
-        return persons_apply(a->persons, e, &person, err) && insert_recording(a, e, err) &&
-               end_as(a, e, OUTCOME_STORED);
+        return apply_recording(a, e, err);
     return groups_apply(a->store, e, keys, err) && persons_apply(a->persons, e, &person, err) &&
            (!e->group_identify || groups_identify(a->store, e, a->clock_us, &a->text, err)) &&
            insert_event(a, e, person, keys, err) && end_as(a, e, OUTCOME_STORED);

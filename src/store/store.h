@@ -61,9 +61,11 @@ struct event_row {
 
 struct recording_row {
     struct uuid uuid;
+    bool is_uuid_checked; /* takes part in finding duplicates */
     int64_t team_id;
     struct slice distinct_id, session_id, window_id, snapshot_data;
     int64_t timestamp_us;
+    int64_t created_at_us;
 };
 
 struct dead_letter {
@@ -131,7 +133,9 @@ struct store_ops {
     bool (*event_seen)(void *self, int64_t team_id, const struct uuid *uuid, bool *seen,
                        struct err *err);
     bool (*event_insert)(void *self, const struct event_row *row, int64_t *id, struct err *err);
-    bool (*recording_insert)(void *self, const struct recording_row *row, struct err *err);
+    /* *is_new false: that team has a recording with this checked uuid already, nothing changed. */
+    bool (*recording_insert)(void *self, const struct recording_row *row, bool *is_new,
+                             struct err *err);
     bool (*dead_letter_insert)(void *self, const struct dead_letter *d, struct err *err);
     void (*count)(void *self, enum store_count what, int64_t team_id, int64_t at_us,
                   struct slice event);

@@ -488,7 +488,8 @@ bool object_op_remove(void *self, const char *kind, const char *key, struct err 
 bool object_op_each(void *self, bool (*fn)(const struct store_object *o, void *ctx), void *ctx,
                     struct err *err);
 MUST_CHECK bool recording_open(struct store_sqlite *s, struct err *err);
-bool recording_op_insert(void *self, const struct recording_row *row, struct err *err);
+bool recording_op_insert(void *self, const struct recording_row *row, bool *is_new,
+                         struct err *err);
 MUST_CHECK bool dead_letter_open(struct store_sqlite *s, struct err *err);
 bool dead_letter_op_insert(void *self, const struct dead_letter *d, struct err *err);
 

@@ -516,7 +516,18 @@ static bool op_event_insert(void *self, const struct event_row *row, int64_t *id
     return true;
 }
 
-static bool op_recording_insert(void *self, const struct recording_row *row, struct err *err)
+static bool has_recording(const struct fake_store *f, const struct recording_row *row)
+{
+    for (size_t i = 0; row->is_uuid_checked && i < fake_store_recording_count(f); i++) {
+        const struct recording_row *r = fake_store_recording_at(f, i);
+        if (r->is_uuid_checked && r->team_id == row->team_id && uuid_eq(&r->uuid, &row->uuid))
+            return true;
+    }
+    return false;
+}
+
+static bool op_recording_insert(void *self, const struct recording_row *row, bool *is_new,
+                                struct err *err)
 {
     struct fake_store *f = self;
     struct recording_row copy = *row;
@@ -524,6 +535,9 @@ static bool op_recording_insert(void *self, const struct recording_row *row, str
     CHECK(f->is_open);
     if (!enter(f, FAKE_RECORDING_INSERT, err))
         return false;
+    *is_new = !has_recording(f, row);
+    if (!*is_new)
+        return true;
     copy.distinct_id = keep(f, row->distinct_id);
     copy.session_id = keep(f, row->session_id);
     copy.window_id = keep(f, row->window_id);

@@ -181,16 +181,22 @@ CREATE TABLE dead_letters (
     envelope TEXT NOT NULL
 );
 
+-- In arrival order. A checked uuid is there once per team: recordings are few beside events and their uuids come
+-- nearly in time order, so the inserts go to the index's end and this table needs no event_index.
 CREATE TABLE session_recording_events (
     id INTEGER PRIMARY KEY,
     team_id INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
     timestamp INTEGER NOT NULL,
+    is_uuid_checked INTEGER NOT NULL, -- 1: takes part in finding duplicates
     uuid BLOB NOT NULL,
     distinct_id TEXT NOT NULL,
     session_id TEXT NOT NULL,
     window_id TEXT NOT NULL,
     snapshot_data TEXT NOT NULL
 );
+CREATE UNIQUE INDEX session_recording_events_by_uuid ON session_recording_events (team_id, uuid)
+ WHERE is_uuid_checked = 1;
 
 CREATE TABLE plugin_logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -34,6 +34,28 @@ static void test_duplicates(void **state)
     world_fini(&w);
 }
 
+static void test_recording_twice(void **state)
+{
+    struct uuid one = uuid_v7(1);
+    struct world w;
+
+    UNUSED(state);
+    world_init(&w);
+    w.opt.workers = 1;
+    for (int n = 1; n <= 2; n++)
+        world_send(&w, &(struct sent){.id = n == 1 ? "a" : "b",
+                                      .data = "{\"event\":\"$snapshot\"}",
+                                      .uuid = &one});
+    world_start(&w);
+    world_settle(&w);
+    world_stop(&w);
+    assert_int_equal(fake_store_recording_count(w.store), 1);
+    assert_persons(&w, "P[a] {} ident=0 v=0"); /* a duplicate makes nobody */
+    assert_int_equal(fake_store_counted(w.store, STORE_COUNT_DUPLICATE, TEAM), 1);
+    assert_int_equal(fake_store_counted(w.store, STORE_COUNT_STORED, TEAM), 1);
+    world_fini(&w);
+}
+
 /* Own uuids are not looked up. */
 static void test_unchecked(void **state)
 {
@@ -98,6 +120,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_recording_twice),
         cmocka_unit_test(test_unchecked),
         cmocka_unit_test(test_op_always_fails),
     };
