@@ -362,7 +362,7 @@ AID struct segment_use head_of(struct rig *g, uint32_t slot)
     return use;
 }
 
-/* The slot with the highest lap. */
+/* The slot with the highest lap. Others may be deleted meanwhile. */
 AID uint32_t newest_slot(struct rig *g)
 {
     uint32_t slots[200];
@@ -371,17 +371,18 @@ AID uint32_t newest_slot(struct rig *g)
     uint64_t lap = 0;
 
     for (size_t i = 0; i < n; i++) {
-        char head[SEGMENT_HEAD_BYTES];
+        char head[SEGMENT_HEAD_BYTES] = {0};
         struct segment_use use;
         char *path = file_of(g, slots[i]);
         int fd = open(path, O_RDONLY);
 
-        assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
-        if (segment_head_decode(head, &use) == SEGMENT_VALID && use.lap_no > lap) {
+        if (fd != -1 && pread(fd, head, sizeof(head), 0) == sizeof(head) &&
+            segment_head_decode(head, &use) == SEGMENT_VALID && use.lap_no > lap) {
             lap = use.lap_no;
             best = slots[i];
         }
-        close(fd);
+        if (fd != -1)
+            close(fd);
         mem_free(path);
     }
     return best;
