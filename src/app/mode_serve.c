@@ -1,8 +1,10 @@
 /* Serving: build, tell, wait for signals, stop.
  *
- * MAIN does nothing but wait for signals once everything runs. SIGINT and SIGTERM stop gracefully
- * on a thread of their own, so that MAIN still hears a second signal (a reminder) and a third (ends
- * at once; what was acknowledged is on disk).
+ * MAIN does nothing but wait for signals. Both the start, which may take long after a crash, and
+ * the stop, down to the last checkpoint of the database, run on a thread of their own, so that MAIN
+ * still hears signals: the first stops gracefully (a start that is under way is let to its end),
+ * the second is a reminder, the third ends the process at once. STOP_TIMEOUT holds for all of it.
+ * What was acknowledged is on disk whenever the process ends.
  */
 #include "app/app_priv.h"
 #include "app/wire.h"
@@ -72,28 +74,58 @@ static void tell(struct app *app)
     buf_free(&admin);
 }
 
-struct stopper {
+/* Work that MAIN starts and watches. */
+struct task {
+    void (*run)(struct task *t);
     struct app *app;
+    const struct cli *cli;
+    const struct conf *conf;
+    bool ok;
+    struct err err;
     pthread_t main_thread;
+    struct thread thread;
     atomic_bool is_done;
 };
 
-static void stop_run(void *ctx)
+static void task_run(void *ctx)
 {
-    struct stopper *s = ctx;
+    struct task *t = ctx;
 
-    app_stop(s->app);
-    atomic_store(&s->is_done, true);
-    pthread_kill(s->main_thread, SIGUSR1); /* wakes MAIN */
+    t->run(t);
+    atomic_store(&t->is_done, true);
+    pthread_kill(t->main_thread, SIGUSR1); /* wakes MAIN */
 }
 
-/* Waits until the stopper is done; false when it took too long or a third signal came. */
-static bool wait_stopped(struct stopper *s, const sigset_t *set, int64_t limit_us)
+static void task_start(struct task *t)
+{
+    struct err err = ERR_INIT;
+
+    t->main_thread = pthread_self();
+    if (thread_start(&t->thread, THREAD_NONE, 0, task_run, t, &err))
+        return;
+    log_error("app", "cannot start a thread, ending now", KV_ERR(&err));
+    _exit(1);
+}
+
+/* The signal that woke MAIN may have come after MAIN saw the end. */
+static void task_end(struct task *t)
+{
+    sigset_t wake;
+
+    thread_join(&t->thread);
+    sigemptyset(&wake);
+    sigaddset(&wake, SIGUSR1);
+    sigtimedwait(&wake, NULL, &(struct timespec){.tv_sec = 0});
+}
+
+/* Waits for the end of a task after the first signal; false when it took too long or a third signal
+ * came. */
+static bool wait_stopped(struct task *t, const sigset_t *set, int64_t limit_us)
 {
     int64_t end = clock_mono_us() + limit_us;
     int signals = 1;
 
-    while (!atomic_load(&s->is_done)) {
+    while (!atomic_load(&t->is_done)) {
         int64_t left = end - clock_mono_us();
         if (left <= 0) {
             log_error("app", "the stop took longer than STOP_TIMEOUT, ending now; what was "
@@ -111,23 +143,57 @@ static bool wait_stopped(struct stopper *s, const sigset_t *set, int64_t limit_u
     return true;
 }
 
-static int stop_gracefully(struct app *app, const sigset_t *set)
+static void wait_or_exit(struct task *t, const sigset_t *set)
 {
-    struct err err = ERR_INIT;
-    struct thread thread = {.is_started = false};
-    struct stopper s = {.app = app, .main_thread = pthread_self()};
+    int64_t limit_us = (int64_t)(conf_num(t->conf, CONF_STOP_TIMEOUT) * 1e6);
 
-    log_line("Shutting down gracefully...");
-    if (!thread_start(&thread, THREAD_NONE, 0, stop_run, &s, &err)) {
-        log_error("app", "cannot stop gracefully", KV_ERR(&err));
+    if (!wait_stopped(t, set, limit_us)) {
+        log_flush();
         _exit(1);
     }
-    if (!wait_stopped(&s, set, (int64_t)(conf_num(app->conf, CONF_STOP_TIMEOUT) * 1e6)))
-        _exit(1);
-    thread_join(&thread);
-    app_free(app);
-    log_line("Over and out!");
-    return 0;
+    task_end(t);
+}
+
+static void stop_run(struct task *t)
+{
+    app_stop(t->app);
+    app_free(t->app);
+}
+
+static void stop_gracefully(struct app *app, const sigset_t *set)
+{
+    struct task t = {.run = stop_run, .app = app, .conf = app->conf};
+
+    task_start(&t);
+    wait_or_exit(&t, set);
+}
+
+static void build_run(struct task *t)
+{
+    t->ok = app_build(t->app, t->cli, t->conf, &t->err) && write_ports(t->app, &t->err);
+}
+
+/* Builds everything. A signal to stop that comes meanwhile is put back for later; SIGHUP waits. */
+static bool build(struct task *t)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    task_start(t);
+    while (!atomic_load(&t->is_done)) {
+        int sig = sigwaitinfo(&set, NULL);
+        if (sig != SIGINT && sig != SIGTERM)
+            continue;
+        log_warn("app", "stopping as soon as the start is over");
+        wait_or_exit(t, &set);
+        raise(sig);
+        return t->ok;
+    }
+    task_end(t);
+    return t->ok;
 }
 
 static void wait_for_stop(struct app *app, const sigset_t *set)
@@ -145,22 +211,24 @@ static void wait_for_stop(struct app *app, const sigset_t *set)
 
 int mode_serve(const struct cli *cli, const struct conf *conf)
 {
-    struct err err = ERR_INIT;
     struct app app;
+    struct task start = {.run = build_run, .app = &app, .cli = cli, .conf = conf, .err = ERR_INIT};
     sigset_t set;
 
     block_signals(&set);
     log_line("hedgerow v%s", HEDGEROW_VERSION);
     conf_log_start(conf);
-    if (!app_build(&app, cli, conf, &err) || !write_ports(&app, &err)) {
-        log_error("app", "Launchpad failure!", KV_ERR(&err));
-        app_stop(&app);
-        app_free(&app);
+    if (!build(&start)) {
+        log_error("app", "Launchpad failure!", KV_ERR(&start.err));
+        stop_gracefully(&app, &set);
         return 1;
     }
     thread_set_role(THREAD_MAIN, 0);
     admin_set_ready(app.admin, true);
     tell(&app);
     wait_for_stop(&app, &set);
-    return stop_gracefully(&app, &set);
+    log_line("Shutting down gracefully...");
+    stop_gracefully(&app, &set);
+    log_line("Over and out!");
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* wire.h - builds every part in layer order and takes them down in reverse. MAIN, before it has its
+/* wire.h - builds every part in layer order and takes them down in reverse. A thread without a
  * role. */
 #pragma once
 

@@ -1,7 +1,38 @@
+#include "app/wire.h"
+
+static bool build_app(struct app *app, const struct cli *cli, const struct conf *conf,
+                      struct err *err);
+static void free_app(struct app *app);
+
+/* So that a start or a stop can be made to take for ever. */
+#define app_build build_app
+#define app_free  free_app
 #include "app/mode_serve.c"
+#undef app_build
+#undef app_free
 #include "app_aid.h"
+#include "child.h"
+
+#include <sys/wait.h>
 
 static const struct cli serve = {.mode = CLI_SERVE};
+static const struct cli slow_start = {.mode = CLI_SERVE, .token = "slow"};
+static bool is_stop_slow;
+
+static bool build_app(struct app *app, const struct cli *cli, const struct conf *conf,
+                      struct err *err)
+{
+    while (cli == &slow_start)
+        pause();
+    return app_build(app, cli, conf, err);
+}
+
+static void free_app(struct app *app)
+{
+    while (is_stop_slow)
+        pause();
+    app_free(app);
+}
 
 /* Serves with these signals waiting before it begins; what was printed is freed by the caller. */
 static int serve_with(struct place *p, const int *signals, char **out)
@@ -69,7 +100,7 @@ static void cannot_start(void **state)
 /* --- the wait for the stop --- */
 
 struct waiting {
-    struct stopper stopper;
+    struct task task;
     sigset_t set;
     bool is_stopped;
 };
@@ -78,8 +109,8 @@ static void wait_run(void *ctx)
 {
     struct waiting *w = ctx;
 
-    w->stopper.main_thread = pthread_self();
-    w->is_stopped = wait_stopped(&w->stopper, &w->set, (int64_t)20000000);
+    w->task.main_thread = pthread_self();
+    w->is_stopped = wait_stopped(&w->task, &w->set, (int64_t)20000000);
 }
 
 /* Signals of one kind do not add up while they wait, so each is taken before the next is sent. */
@@ -106,9 +137,60 @@ static void a_stop_may_take_too_long(void **state)
 
     UNUSED(state);
     block_signals(&w.set);
-    assert_false(wait_stopped(&w.stopper, &w.set, 1000));
-    atomic_store(&w.stopper.is_done, true);
-    assert_true(wait_stopped(&w.stopper, &w.set, 0));
+    assert_false(wait_stopped(&w.task, &w.set, 1000));
+    atomic_store(&w.task.is_done, true);
+    assert_true(wait_stopped(&w.task, &w.set, 0));
+}
+
+struct slow {
+    const struct cli *cli;
+    bool is_stop_slow;
+    const struct conf *conf;
+};
+
+static void serve_slowly(void *ctx)
+{
+    struct slow *s = ctx;
+    sigset_t set;
+
+    is_stop_slow = s->is_stop_slow;
+    block_signals(&set);
+    raise(SIGTERM);
+    log_setup(LOG_INFO, LOG_CLASSIC, false);
+    mode_serve(s->cli, s->conf);
+}
+
+static void ends_with_1(void *ctx)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        serve_slowly(ctx);
+        _exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+/* STOP_TIMEOUT holds for a start under way and for the very end of a stop. */
+static void neither_start_nor_stop_holds_the_process(void **state)
+{
+    static const char *const sets[] = {"CAPTURE_PORT=0", "HTTP_SERVER_PORT=0", "STOP_TIMEOUT=0.5",
+                                       NULL};
+    struct slow table[] = {{&slow_start, false, NULL}, {&serve, true, NULL}};
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct place p;
+
+        place_open(&p, sets);
+        table[i].conf = p.conf;
+        char *out = child_output(2, ends_with_1, &table[i]);
+        assert_has(out, "longer than STOP_TIMEOUT");
+        mem_free(out);
+        place_close(&p);
+    }
 }
 
 int main(void)
@@ -118,6 +200,7 @@ int main(void)
         cmocka_unit_test(cannot_start),
         cmocka_unit_test(the_third_signal_ends_it),
         cmocka_unit_test(a_stop_may_take_too_long),
+        cmocka_unit_test(neither_start_nor_stop_holds_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
