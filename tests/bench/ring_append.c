@@ -158,6 +158,7 @@ int main(int argc, char **argv)
                         "[IN_FLIGHT]\n");
         return 2;
     }
+    log_setup(LOG_WARN, LOG_CLASSIC, false);
     appenders = MIN(strtoull(argv[2], NULL, 10), APPENDERS_MAX);
     b->records = strtoull(argv[3], NULL, 10);
     b->record_bytes = strtoull(argv[4], NULL, 10);
