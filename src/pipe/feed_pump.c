@@ -165,45 +165,44 @@ static void drop_records(const struct feed_record *records, size_t count)
         feed_block_unref(records[i].block);
 }
 
-/* Does the offset have to wait for the cursor, and for which? */
-static bool must_wait(struct pump *f, uint64_t offset, uint64_t *cursor)
+/* Does the offset have to wait until everything before it is stored? */
+static bool must_wait(struct pump *f, uint64_t offset)
 {
     struct pipe *p = f->p;
     bool must;
 
     lock_take(&p->lock);
-    must = offset - p->cursor >= p->offsets_max || offset - f->next > GAP_SMALL;
+    must = offset > p->cursor &&
+           (offset - p->cursor >= p->offsets_max || offset - f->next > GAP_SMALL);
     lock_drop(&p->lock);
-    *cursor = f->next;
     return must;
 }
 
-/* Deals one read. Records are kept in place: those to deal move to the front of `records`. */
+/* Deals one read. Records are kept in place: those to deal move to the front of `records`. A hole
+ * is told whatever stands behind it: before a finished run, too, the cursor would stop there. */
 static void take_records(struct pump *f, struct feed_record *records, size_t count)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i++) {
         uint64_t offset = records[i].offset;
-        uint64_t cursor;
+        bool is_done = is_finished(f, offset);
 
-        if (is_finished(f, offset)) {
-            feed_block_unref(records[i].block);
-            f->next = MAX(f->next, offset + 1);
-            continue;
-        }
-        if (must_wait(f, offset, &cursor)) {
+        if (!(is_done && offset <= f->next) && must_wait(f, offset)) {
             deal(f, records, kept);
             kept = 0;
-            if (!wait_for_cursor(f, cursor)) {
+            if (!wait_for_cursor(f, f->next)) {
                 drop_records(records + i, count - i);
                 return;
             }
         }
         if (offset > f->next)
             tell_gap(f, offset);
-        f->next = offset + 1;
-        records[kept++] = records[i];
+        f->next = MAX(f->next, offset + 1);
+        if (is_done)
+            feed_block_unref(records[i].block);
+        else
+            records[kept++] = records[i];
     }
     deal(f, records, kept);
 }

@@ -114,6 +114,44 @@ static void test_runs_then_gap(void **state)
     world_fini(&w);
 }
 
+/* Holes of every size before a finished run, inside one, across its end and across several: the
+ * cursor passes them all. */
+static void test_holes_around_runs(void **state)
+{
+    static const uint64_t holes[] = {1, 100, GAP_SMALL, GAP_SMALL + 1, 1000000};
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(holes); i++) {
+        uint64_t h = holes[i];
+        uint64_t first = 10 + h;              /* behind the hole before it: ten, a hole, ten */
+        uint64_t second = first + 30 + 2 * h; /* only a hole before it, and one across its end */
+        uint64_t third = second + 10 + h;     /* never seen */
+        struct feed_run runs[] = {
+            {first, first + 20 + h}, {second, second + 10 + h / 2}, {third, third + 10}};
+        struct world w;
+
+        world_init(&w);
+        send_many(&w, 10);
+        leave_out(&w, h);
+        send_many(&w, 10); /* first */
+        leave_out(&w, h);
+        send_many(&w, 10);
+        send_many(&w, 10);
+        leave_out(&w, h);
+        assert_int_equal(w.sent, second);
+        send_many(&w, 10);
+        leave_out(&w, h + 10 + 7);
+        send_many(&w, 5);
+        w.opt.runs = runs;
+        w.opt.run_count = ARRAY_LEN(runs);
+        world_start(&w);
+        world_settle(&w);
+        world_stop(&w);
+        assert_whole(&w, 25);
+        world_fini(&w);
+    }
+}
+
 static void test_read_ahead(void **state)
 {
     struct world w;
@@ -193,9 +231,13 @@ static void test_other_records(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),          cmocka_unit_test(test_many_gaps),
-        cmocka_unit_test(test_runs),          cmocka_unit_test(test_runs_then_gap),
-        cmocka_unit_test(test_read_ahead),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_many_gaps),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_runs_then_gap),
+        cmocka_unit_test(test_holes_around_runs),
+        cmocka_unit_test(test_read_ahead),
+        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_other_records),
     };
 
