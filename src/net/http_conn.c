@@ -165,6 +165,8 @@ static void finish(struct http_conn *c)
     // Closing with unread bytes would send a reset, which may overtake the answer.
     conn_finish(&c->io);
     c->phase = HTTP_PHASE_LINGER;
+    c->slow_since = 0;
+    c->body_seen = 0;
     c->linger_left = (size_t)MIN(MAX(c->drop_max, LINGER_BYTES), SIZE_MAX);
     net_in_release(c->door->nl, c->in);
     c->in = NULL;
@@ -261,6 +263,7 @@ static void linger(struct http_conn *c)
         return;
     if (n > 0 && (size_t)n < c->linger_left) {
         c->linger_left -= (size_t)n;
+        c->body_seen += (size_t)n;
         c->has_progress = true;
         http_conn_watch(c);
         return;
@@ -323,7 +326,7 @@ void http_conn_expired(struct http_conn *c, enum http_wait wait)
     c->is_last = c->is_abrupt = c->is_driving = true;
     c->exchange->req.received_us = clock_wall_us();
     http_answer_refusal(c, 408, HTTP_REFUSED_TIMEOUT,
-                        is_body ? "The body stalled."
+                        is_body ? "The body stalled or came too slowly."
                                 : "The head of the request did not come in time.");
     c->is_driving = false;
     http_conn_drive(c);

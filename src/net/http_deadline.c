@@ -2,13 +2,19 @@
  * has one list per kind of wait; all members of a list wait equally long, so it is ordered by
  * deadline when newcomers are put at its end. One timer per loop fires at the earliest deadline of
  * all. It is set forward only when a nearer deadline comes up; a deadline that went away meanwhile
- * costs one sweep that finds nothing. A loop without connections has no timer at all. */
+ * costs one sweep that finds nothing. A loop without connections has no timer at all.
+ *
+ * How long a body may take as a whole differs from body to body, which has no place in such a list.
+ * So it is looked at when bytes come in: who has used up its time then goes to the front of the
+ * list and is ended by the next sweep. Without bytes the stall limit ends it, so that a body
+ * overstays by one such pause at most. */
 #include "base/clock.h"
 #include "net/net_priv.h"
 
 #include <event2/event.h>
 
-#define SWEEP_GAP_US 50000 /* many deadlines close together are one sweep */
+#define SWEEP_GAP_US 50000               /* many deadlines close together are one sweep */
+#define BYTES_MAX    ((uint64_t)1 << 42) /* so that their time can be reckoned */
 
 static void arm(struct net_loop *nl, int64_t now, int64_t deadline)
 {
@@ -75,6 +81,22 @@ void http_deadline_stop(struct net_loop *nl)
     event_del(&nl->on_sweep);
 }
 
+// Whether a body, or what is read and dropped, has taken longer than its bytes justify.
+static bool is_too_slow(struct http_conn *c, enum http_wait wait, int64_t now)
+{
+    const struct http_listener *l = c->door->listener;
+    uint64_t bytes = c->body_seen;
+
+    if (l->limits.body_rate_min < 0 || (wait != HTTP_WAIT_BODY && wait != HTTP_WAIT_LINGER))
+        return false;
+    if (c->slow_since == 0)
+        c->slow_since = now;
+    if (c->phase == HTTP_PHASE_BODY && !c->exchange->frame.is_chunked)
+        bytes = c->exchange->frame.length;
+    return now - c->slow_since - l->wait_us[wait] >
+           (int64_t)(MIN(bytes, BYTES_MAX) * 1000000 / (uint64_t)l->limits.body_rate_min);
+}
+
 void http_deadline_set(struct http_conn *c, enum http_wait wait)
 {
     struct net_loop *nl = c->door->nl;
@@ -89,8 +111,13 @@ void http_deadline_set(struct http_conn *c, enum http_wait wait)
     if (wait == HTTP_WAIT_NONE)
         return;
     now = clock_mono_real_us();
-    c->deadline_us = now + c->door->listener->wait_us[wait];
-    list_push_back(&c->door->waits[wait], &c->wait_link);
+    if (is_too_slow(c, wait, now)) {
+        c->deadline_us = now;
+        list_push_front(&c->door->waits[wait], &c->wait_link);
+    } else {
+        c->deadline_us = now + c->door->listener->wait_us[wait];
+        list_push_back(&c->door->waits[wait], &c->wait_link);
+    }
     if (c->deadline_us < nl->sweep_at)
         arm(nl, now, c->deadline_us);
 }

@@ -241,6 +241,7 @@ static void begin_request(struct http_conn *c)
     int status;
 
     c->is_poised = true;
+    c->slow_since = 0;
     place_body(c);
     c->phase = HTTP_PHASE_BODY;
     x->req.received_us = clock_wall_us();

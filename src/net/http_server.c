@@ -176,6 +176,7 @@ static void take_limits(struct http_listener *l, const struct http_limits *given
         .header_count_max = size_or(given->header_count_max, 100),
         .head_us = time_or(given->head_us, 10000000),
         .body_stall_us = time_or(given->body_stall_us, 30000000),
+        .body_rate_min = given->body_rate_min ? given->body_rate_min : 4096,
         .idle_us = time_or(given->idle_us, 75000000),
         .write_stall_us = time_or(given->write_stall_us, 30000000),
         .connections_max = size_or(given->connections_max, 10000),

@@ -118,10 +118,13 @@ typedef void http_answer_fn(struct http_request *req, int status, void *ctx);
 
 /* 0: the value named first. */
 struct http_limits {
-    size_t head_bytes_max;       /* 32 KiB; over: 431, close */
-    size_t header_count_max;     /* 100; over: 431, close */
-    int64_t head_us;             /* 10 s from the first byte to the end of the head: 408, close */
-    int64_t body_stall_us;       /* 30 s without a byte: 408, close */
+    size_t head_bytes_max;   /* 32 KiB; over: 431, close */
+    size_t header_count_max; /* 100; over: 431, close */
+    int64_t head_us;         /* 10 s from the first byte to the end of the head: 408, close */
+    int64_t body_stall_us;   /* 30 s without a byte: 408, close */
+    /* 4096 bytes a second, negative: none. A body may take body_stall_us and the time that its
+     * length (chunked: what has come) needs at this rate; over when bytes come in: 408, close */
+    int64_t body_rate_min;
     int64_t idle_us;             /* 75 s keep-alive without a request: close */
     int64_t write_stall_us;      /* 30 s without a byte taken by the client: close */
     size_t connections_max;      /* 10,000 per listener; over: 503, close */

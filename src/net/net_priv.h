@@ -163,6 +163,7 @@ struct http_conn {
     uint64_t body_seen; /* bytes of the body so far */
     uint64_t body_max;  /* over: 413 */
     uint64_t drop_max;  /* over: close */
+    int64_t slow_since; /* when the body, or the goodbye, was first waited for; 0: not yet */
     size_t linger_left; /* bytes to be dropped in HTTP_PHASE_LINGER */
     int late_status;    /* a refusal found inside the parser, to be said behind it */
     bool is_poised;     /* the parser can go on without more bytes */
@@ -221,7 +222,8 @@ struct slice http_answer_overload(void);
 /* http_deadline.c */
 void http_deadline_start(struct net_loop *nl);
 void http_deadline_stop(struct net_loop *nl);
-/* The same wait again keeps its deadline unless there was progress. */
+/* The same wait again keeps its deadline unless there was progress; a body that is slower than
+ * body_rate_min is over with its next progress. */
 void http_deadline_set(struct http_conn *c, enum http_wait wait);
 
 /* http_request.c: text itself when there is nothing to decode. */

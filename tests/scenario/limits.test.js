@@ -74,7 +74,7 @@ describe('one server for all of them', () => {
     });
 
     test('a body that is slow but never stops', async () => {
-      const bytes = requestBytes('POST', '/e/', { body: event('steady') });
+      const bytes = requestBytes('POST', '/e/', { body: event('steady', { text: 'x'.repeat(32 << 10) }) }); // 8 s at 4 KiB a second
       const raw = await connect(server.captureUrl);
       const cut = bytes.length - 12;
       raw.write(bytes.subarray(0, cut));
@@ -85,6 +85,21 @@ describe('one server for all of them', () => {
       }, 100); // longer together than the time for one pause
       assert.equal((await raw.answer())?.status, 200);
       raw.close();
+    });
+
+    test('a body that would take hours', async () => {
+      for (const kind of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
+        const raw = await connect(server.captureUrl);
+        const began = performance.now();
+        raw.write(`POST /e/ HTTP/1.1\r\nHost: x\r\n${kind}\r\n\r\n`);
+        const drip = setInterval(() => raw.write(kind.endsWith('chunked') ? '1\r\n{\r\n' : '{'), 50); // a byte now and then buys no time
+        const answer = await raw.answer();
+        clearInterval(drip);
+        assert.equal(answer?.status, 408, kind);
+        await raw.ended();
+        assert.ok(performance.now() - began < 5000 * SLOW);
+        raw.close();
+      }
     });
 
     test('50 of each at once', async () => {

@@ -98,6 +98,7 @@ static void progress_counts_for_bodies_only(void **state)
     (void)state;
     aid_init(&a);
     set_limits(&a, 300000, 300000, LONG, LONG);
+    a.opt.limits.body_rate_min = 8; // a second on top
     aid_start(&a, 1);
     fd = aid_connect(&a);
     aid_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 8\r\n\r\n");
@@ -119,6 +120,107 @@ static void progress_counts_for_bodies_only(void **state)
     }
     aid_read_all(fd, &in);
     assert_non_null(strstr(buf_cstr(&in), "HTTP/1.1 "));
+    close(fd);
+    buf_free(&in);
+    aid_reply_free(&r);
+    aid_fini(&a);
+}
+
+// Sends `piece` again and again; false when the server said or did something before the last one.
+static bool drip(int fd, const char *piece, int times)
+{
+    while (times-- > 0) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+
+        if (send(fd, piece, strlen(piece), MSG_NOSIGNAL) == -1 || poll(&p, 1, 20))
+            return false;
+    }
+    return true;
+}
+
+// One byte now and then kept a body, a refused body and a goodbye open nearly for ever.
+static void drips_do_not_hold_a_connection(void **state)
+{
+    static const struct {
+        const char *request, *piece;
+        int status; // before the drips
+    } table[] = {
+        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n", "x", 0},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 0},
+        {"POST /small HTTP/1.1\r\n" HOST "Content-Length: 199\r\n\r\n", "x", 413},
+        {"POST /small HTTP/1.1\r\n" HOST "Content-Length: 15000\r\n\r\n", "x", 413},
+    };
+    struct aid_reply r = {.status = 0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct buf in = BUF_INIT(1u << 20);
+        struct aid a;
+        int fd;
+
+        aid_init(&a);
+        set_limits(&a, LONG, 200000, LONG, LONG);
+        aid_start(&a, 1);
+        fd = aid_connect(&a);
+        aid_send(fd, table[i].request);
+        if (table[i].status)
+            assert_int_equal(aid_read(fd, &in, &r, false), table[i].status);
+        if (drip(fd, table[i].piece, 150))
+            fail_msg("request %zu was never ended", i);
+        if (table[i].status == 0)
+            assert_int_equal(aid_read(fd, &in, &r, false), 408);
+        aid_await_connections(&a, 0);
+        close(fd);
+        buf_free(&in);
+        aid_fini(&a);
+    }
+    aid_reply_free(&r);
+}
+
+// Turned off, only the pauses count.
+static void the_rate_may_be_off(void **state)
+{
+    struct aid a;
+    struct aid_reply r = {.status = 0};
+    struct buf in = BUF_INIT(1u << 20);
+    int fd;
+
+    (void)state;
+    aid_init(&a);
+    set_limits(&a, LONG, 200000, LONG, LONG);
+    a.opt.limits.body_rate_min = -1;
+    aid_start(&a, 1);
+    fd = aid_connect(&a);
+    aid_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 21\r\n\r\n");
+    assert_true(drip(fd, "x", 20));
+    aid_send(fd, "x");
+    assert_int_equal(aid_read(fd, &in, &r, false), 200);
+    close(fd);
+    buf_free(&in);
+    aid_reply_free(&r);
+    aid_fini(&a);
+}
+
+// The time begins anew with each body of a connection.
+static void each_body_has_its_own_time(void **state)
+{
+    struct aid a;
+    struct aid_reply r = {.status = 0};
+    struct buf in = BUF_INIT(1u << 20);
+    int fd;
+
+    (void)state;
+    aid_init(&a);
+    set_limits(&a, LONG, 200000, LONG, LONG);
+    aid_start(&a, 1);
+    fd = aid_connect(&a);
+    aid_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\n");
+    for (int i = 0; i < 8; i++) {
+        assert_true(drip(fd, "x", 2));
+        // the end of one body and the beginning of the next in one piece
+        aid_send(fd, "yPOST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\n");
+        assert_int_equal(aid_read(fd, &in, &r, false), 200);
+    }
     close(fd);
     buf_free(&in);
     aid_reply_free(&r);
@@ -212,6 +314,9 @@ int main(void)
         cmocka_unit_test(slow_heads_and_bodies_get_408),
         cmocka_unit_test(idle_connections_are_closed),
         cmocka_unit_test(progress_counts_for_bodies_only),
+        cmocka_unit_test(drips_do_not_hold_a_connection),
+        cmocka_unit_test(the_rate_may_be_off),
+        cmocka_unit_test(each_body_has_its_own_time),
         cmocka_unit_test(clients_that_take_nothing_are_closed),
         cmocka_unit_test(streams_that_nobody_reads_are_closed),
         cmocka_unit_test(dropped_bodies_and_goodbyes_end),
