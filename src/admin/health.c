@@ -68,9 +68,13 @@ void health_serve(struct admin *a, struct http_request *req)
 void health_serve_ready(struct admin *a, struct http_request *req)
 {
     struct feed_status feed;
+    struct pipe_status pipe;
 
     a->opt.feed.ops->status(a->opt.feed.self, &feed);
-    bool ok = atomic_load(&a->is_ready) && feed.is_writable;
+    pipe_status(a->opt.pipe, &pipe);
+    /* While the store has no room capture refuses everything. A store that is only busy is another
+     * matter: events are still taken. */
+    bool ok = atomic_load(&a->is_ready) && feed.is_writable && !pipe.is_blocked;
     admin_answer_json(req, ok ? 200 : 503,
                       ok ? SLICE("{\"status\":\"ok\"}") : SLICE("{\"status\":\"error\"}"));
 }

@@ -288,6 +288,7 @@ void pipe_waiting(struct pipe *p, const struct err *why)
 {
     lock_take(&p->lock);
     p->is_degraded = why != NULL;
+    p->is_blocked = why && (p->is_blocked || why->code == ERR_FULL);
     p->why[0] = '\0';
     if (why) {
         size_t len = MIN(strlen(why->text), sizeof(p->why) - 1);
@@ -314,6 +315,7 @@ void pipe_status(struct pipe *p, struct pipe_status *out)
     out->in_flight = out->read - finished;
     lock_take(&p->lock);
     out->is_degraded = p->is_degraded;
+    out->is_blocked = p->is_blocked;
     memcpy(out->why, p->why, sizeof(out->why));
     lock_drop(&p->lock);
 }

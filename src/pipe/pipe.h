@@ -70,7 +70,8 @@ struct pipe_status {
     uint64_t in_flight;
     int64_t last_commit_us; /* wall */
     int64_t last_progress_us;
-    bool is_degraded;
+    bool is_degraded; /* STORE waits and tries again */
+    bool is_blocked;  /* for disk space: `blocked` was told */
     char why[200];
 };
 void pipe_status(struct pipe *p, struct pipe_status *out);

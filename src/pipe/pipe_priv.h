@@ -248,7 +248,7 @@ struct pipe {
     uint64_t read_end;
     uint64_t in_flight_bytes;
     bool is_store_done;
-    bool is_degraded;
+    bool is_degraded, is_blocked;
     char why[200];
 
     _Atomic uint64_t count_read;

@@ -131,6 +131,7 @@ describe('a full disk', { skip: canMount ? false : 'needs the right to mount' },
     }, { everyMs: 0 });
     const { json } = await server.admin('/_health');
     assert.equal(json.checks.store, 'degraded', JSON.stringify(json));
+    assert.equal((await server.admin('/_ready')).status, 503);
     assert.ok((await server.admin('/api/status')).json.queue.lag_events > 0);
     disk.free();
     await settle(server);

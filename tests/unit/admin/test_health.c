@@ -1,4 +1,5 @@
 #include "admin_aid.h"
+#include "pipe/pipe_priv.h"
 
 static const char *const none[] = {NULL};
 
@@ -61,6 +62,30 @@ static void queue_cannot_be_written(void **state)
     aid_end(aid);
 }
 
+/* Capture refuses everything while the database has no room, so that traffic has to go elsewhere; a
+ * restart would not help, and what the queue holds is safe. */
+static void the_store_has_no_room(void **state)
+{
+    struct aid a, *aid = &a;
+    struct err full = ERR_INIT, busy = ERR_INIT;
+
+    UNUSED(state);
+    aid_serve(aid);
+    err_set(&busy, ERR_RETRY, "the database is busy");
+    err_set(&full, ERR_FULL, "the disk is full");
+    pipe_waiting(aid->pipe, &busy);
+    OPEN("/_ready", 200, "ok");
+    OPEN("/_health", 200, "\"store\":\"degraded\"");
+    pipe_waiting(aid->pipe, &full);
+    OPEN("/_ready", 503, "{\"status\":\"error\"}");
+    OPEN("/_health", 200, "\"store_error\":\"the disk is full\"");
+    pipe_waiting(aid->pipe, &busy); /* tried again, and not got as far */
+    OPEN("/_ready", 503, "error");
+    pipe_waiting(aid->pipe, NULL);
+    OPEN("/_ready", 200, "ok");
+    aid_end(aid);
+}
+
 static void not_ready(void **state)
 {
     struct aid a, *aid = &a;
@@ -112,9 +137,13 @@ static void metrics_in_both_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(well),           cmocka_unit_test(stale),
-        cmocka_unit_test(not_ready),      cmocka_unit_test(queue_cannot_be_written),
-        cmocka_unit_test(status_adds_up), cmocka_unit_test(metrics_in_both_forms),
+        cmocka_unit_test(the_store_has_no_room),
+        cmocka_unit_test(well),
+        cmocka_unit_test(stale),
+        cmocka_unit_test(not_ready),
+        cmocka_unit_test(queue_cannot_be_written),
+        cmocka_unit_test(status_adds_up),
+        cmocka_unit_test(metrics_in_both_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
