@@ -79,6 +79,20 @@ static bool sync_newest(const struct ring *r, const struct recover *rec, struct 
     return ok;
 }
 
+/* Its name and the names in it are synced also when they are there: the process that made them may
+ * have been killed before that. */
+static bool make_dir(const char *dir, struct err *err)
+{
+    const char *slash = strrchr(dir, '/');
+    char *parent = slash ? slice_dup(slice_make(dir, (size_t)(slash - dir) + 1)) : mem_dup_str(".");
+    bool ok = fs_mkdirs(dir, 0750, err) && fs_sync_dir(parent, err) && fs_sync_dir(dir, err);
+
+    mem_free(parent);
+    if (!ok && err->code == ERR_GONE) /* has a meaning of its own here */
+        err->code = ERR_IO;
+    return ok || err_wrap(err, "ring");
+}
+
 static bool open_dir(struct ring *r, struct err *err)
 {
     struct recover rec;
@@ -86,11 +100,8 @@ static bool open_dir(struct ring *r, struct err *err)
     bool is_foreign;
     bool ok = false;
 
-    if (!fs_mkdirs(r->dir, 0750, err)) {
-        if (err->code == ERR_GONE) /* has a meaning of its own here */
-            err->code = ERR_IO;
-        return err_wrap(err, "ring");
-    }
+    if (!make_dir(r->dir, err))
+        return false;
     if (!recover_load(r->dir, r->opt.has_position ? &r->position.ring_id : NULL, &rec, err) ||
         !position_decide(r, &rec, &base, err))
         goto out;
