@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { killAll: killServers, waitFor } = require('./hedgerow.js');
+const { killAll: killServers, request, waitFor } = require('./hedgerow.js');
 
 const ROOT = path.join(__dirname, '../..');
 const BIN = process.env.HEDGEROW_BIN ?? path.join(ROOT, 'build/hedgerow');
@@ -69,13 +69,14 @@ class Process {
     return this.exited;
   }
 
-  // Ports of a server that has been launched with port 0.
+  // Ports of a server that has been launched with port 0, when its start is over.
   ports(dataDir) {
     const file = path.join(dataDir, 'ports.json');
-    return waitFor(() => {
+    return waitFor(async () => {
       if (this.isOver) return {};
       const ports = JSON.parse(fs.readFileSync(file, 'utf8'));
-      return ports.pid === this.child.pid && ports;
+      if (ports.pid !== this.child.pid) return false;
+      return (await request(`http://127.0.0.1:${ports.admin}`, '/_ready')).status === 200 && ports;
     }, { everyMs: 5, what: file });
   }
 }

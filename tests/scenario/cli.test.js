@@ -519,6 +519,18 @@ describe('signals', { concurrency: 2 }, () => {
     await server.stop();
   });
 
+  test('a signal while the start is under way', async (t) => {
+    const env = { DATA_DIR: tempDir(t), ...FREE };
+    for (const text of ['hedgerow v', 'hedgerow.db was made', 'setting DATA_DIR', 'ring opened']) {
+      const p = launch([], { env });
+      await p.says(text);
+      await p.signalled('SIGTERM');
+      assert.equal(p.code, 0, `signal ${p.signal}\n${p.output}`);
+      assert.match(p.stdout, /Over and out!\n$/);
+      if (text === 'hedgerow v') fs.rmSync(env.DATA_DIR, { recursive: true });
+    }
+  });
+
   test('STOP_TIMEOUT ends a stop that takes too long', async (t) => {
     const server = await startHedgerow({ env: { STOP_TIMEOUT: '0.3' } });
     const { raw } = await halfRequest(server.captureUrl, 'never', server.token);
