@@ -2,14 +2,13 @@
  *
  * Names come from clients, so a team has at most NAMES_MAX of them in one minute; the rest count as
  * `$other`. Which names a minute has is kept in memory, read from the table when it is not; a
- * failed batch that added names forgets that memory.
+ * failed batch that added names forgets that memory. retention.c deletes minutes that are too old.
  */
 #include "base/mem.h"
 #include "store/store_priv.h"
 
 #define NAMES_MAX    1000
 #define MINUTES_KEPT 256
-#define MINUTE_US    60000000
 
 static const char sql_upsert[] =
     "INSERT INTO counters (minute, team_id, name, what, count) VALUES (?,?,?,?,?) "
@@ -39,7 +38,7 @@ void counter_close(struct store_sqlite *s)
 
 static int64_t minute_of(int64_t at_us)
 {
-    return at_us / MINUTE_US - (at_us % MINUTE_US < 0);
+    return at_us / COUNTER_MINUTE_US - (at_us % COUNTER_MINUTE_US < 0);
 }
 
 static struct counter_entry *add_entry(struct counters *c)

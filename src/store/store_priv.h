@@ -429,6 +429,8 @@ MUST_CHECK struct index_part *index_merge_load(struct db *db, const struct index
  * -------------------------------------------------------------------------------------------------
  */
 
+#define COUNTER_MINUTE_US 60000000
+
 struct counter_entry {
     int64_t minute, team_id;
     struct slice name;
@@ -493,12 +495,25 @@ bool recording_op_insert(void *self, const struct recording_row *row, bool *is_n
 MUST_CHECK bool dead_letter_open(struct store_sqlite *s, struct err *err);
 bool dead_letter_op_insert(void *self, const struct dead_letter *d, struct err *err);
 
+enum retained_table {
+    RETAINED_EVENTS,
+    RETAINED_RECORDINGS,
+    RETAINED_DEAD_LETTERS,
+    RETAINED_COUNTERS,
+    RETAINED
+};
+
+struct retained {
+    struct db_stmt *scan, *delete;
+    int64_t keep_us;
+    int64_t due_us;   /* when the oldest row left will be too old; INT64_MIN: look */
+    int64_t due_next; /* the same, if the running slice commits */
+};
+
 struct retention {
-    struct db_stmt *events_scan, *events_delete, *dead_scan, *dead_delete, *part_state;
-    int64_t events_due_us,
-        dead_due_us; /* when the oldest row left will be too old; INT64_MIN: look */
-    int64_t events_due_next, dead_due_next; /* the same, if the running slice commits */
-    size_t parts_gone;                      /* parts whose last event goes in the running slice */
+    struct retained of[RETAINED];
+    struct db_stmt *part_state;
+    size_t parts_gone; /* parts whose last event goes in the running slice */
 };
 
 MUST_CHECK bool retention_open(struct store_sqlite *s, struct err *err);

@@ -96,6 +96,87 @@ static void dead_letters(void **state)
     aid_close(aid);
 }
 
+static void put_recording(struct aid *aid, uint64_t n)
+{
+    struct recording_row row = {.uuid = aid_uuid(n),
+                                .is_uuid_checked = true,
+                                .team_id = 1,
+                                .created_at_us = clock_wall_us()};
+    bool is_new;
+
+    must(aid->ops->recording_insert(aid->self, &row, &is_new, &aid->err));
+    assert_true(is_new);
+}
+
+static void recordings_by_arrival(void **state)
+{
+    struct aid a, *aid = &a;
+    uint64_t n = 0;
+
+    UNUSED(state);
+    open_with(aid, 2 * DAY_US, 0);
+    for (int day = 0; day < 5; day++) {
+        aid_begin(aid);
+        for (int i = 0; i < 3000; i++)
+            put_recording(aid, n++);
+        aid_commit(aid);
+        clock_fake_add(DAY_US);
+    }
+    aid_tidy(aid);
+    expect_rows("SELECT count(*), min(id), max(id) FROM session_recording_events", 3,
+                "6000|9001|15000");
+    clock_fake_add(10 * DAY_US);
+    aid_tidy(aid);
+    expect_rows("SELECT count(*) FROM session_recording_events", 1, "0");
+    aid_begin(aid);
+    put_recording(aid, 0); /* forgotten with its row */
+    aid_commit(aid);
+    aid_close(aid);
+}
+
+static void count_names(struct aid *aid, int names)
+{
+    char name[16];
+
+    aid_begin(aid);
+    for (int i = 0; i < names; i++) {
+        snprintf(name, sizeof(name), "e%d", i);
+        for (int64_t team = 1; team <= 5; team++)
+            aid->ops->count(aid->self, STORE_COUNT_STORED, team, clock_wall_us(), slice_cstr(name));
+    }
+    aid_commit(aid);
+}
+
+/* Whatever the other settings say; a slice takes 2,000 rows. */
+static void counters(void **state)
+{
+    struct aid a, *aid = &a;
+    bool more;
+
+    UNUSED(state);
+    open_with(aid, 0, 0);
+    count_names(aid, 900);
+    aid_tidy(aid);
+    clock_fake_add(40 * DAY_US);
+    count_names(aid, 1);
+    clock_fake_add(50 * DAY_US - 60000000);
+    aid_tidy(aid);
+    expect_rows("SELECT count(*) FROM counters", 1, "4505");
+    clock_fake_add(2 * 60000000);
+    must(aid->ops->tidy(aid->self, &more, &aid->err));
+    assert_true(more);
+    expect_rows("SELECT count(*) FROM counters", 1, "2505");
+    aid_tidy(aid);
+    expect_rows("SELECT count(*), count(DISTINCT minute) FROM counters", 2, "5|1");
+    clock_fake_add(40 * DAY_US);
+    fault_arm("store.tidy", 1, 1);
+    assert_false(aid->ops->tidy(aid->self, &more, &aid->err));
+    expect_rows("SELECT count(*) FROM counters", 1, "5");
+    aid_tidy(aid);
+    expect_rows("SELECT count(*) FROM counters", 1, "0");
+    aid_close(aid);
+}
+
 static void failed_slice(void **state)
 {
     struct aid a, *aid = &a;
@@ -123,6 +204,8 @@ int main(void)
         cmocka_unit_test(events_by_arrival),
         cmocka_unit_test(consumers_hold_back),
         cmocka_unit_test(dead_letters),
+        cmocka_unit_test(recordings_by_arrival),
+        cmocka_unit_test(counters),
         cmocka_unit_test(failed_slice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
