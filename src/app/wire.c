@@ -296,6 +296,40 @@ static int sync_mode(const struct conf *c)
     return slice_eq_nocase(text, SLICE("never")) ? RING_SYNC_NEVER : RING_SYNC_ALWAYS;
 }
 
+/* The runs that the pipeline goes on with: none of another ring, none below the position. */
+static void keep_runs(struct app *app, uint64_t offset)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < app->run_count && ring_runs_hold(app->ring); i++) {
+        if (app->runs[i].to > offset)
+            app->runs[kept++] =
+                (struct feed_run){.from = MAX(app->runs[i].from, offset), .to = app->runs[i].to};
+    }
+    app->run_count = kept;
+}
+
+/* A new epoch or an accepted gap goes to the store before anything is acknowledged: after a crash
+ * the next start would take the ring for another one and its events for somebody else's. */
+static bool keep_position(struct app *app, const struct ring_options *opt, struct err *err)
+{
+    const struct store_ops *ops = app->store.ops;
+    const struct feed_position *was = &opt->position;
+    struct feed_position now = ring_position(app->ring);
+
+    keep_runs(app, now.offset);
+    if (!opt->has_position || uuid_is_nil(&was->ring_id) ||
+        (now.epoch == was->epoch && now.offset == was->offset &&
+         uuid_eq(&now.ring_id, &was->ring_id)))
+        return true;
+    if (!ops->begin(app->store.self, err))
+        return false;
+    if (ops->commit(app->store.self, &now, app->runs, app->run_count, err))
+        return true;
+    ops->rollback(app->store.self);
+    return false;
+}
+
 static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
 {
     const struct conf *c = app->conf;
@@ -320,7 +354,7 @@ static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
     opt.runs = app->runs;
     opt.run_count = app->run_count;
     app->ring = ring_open(&opt, err);
-    return app->ring && ring_start(app->ring, err);
+    return app->ring && keep_position(app, &opt, err) && ring_start(app->ring, err);
 }
 
 static void on_fatal(const struct err *err, void *ctx)
@@ -363,8 +397,8 @@ static bool start_pipe(struct app *app, struct err *err)
         .batch_us = conf_int(c, CONF_STORE_BATCH_MS) * 1000,
         .merge_policy_2023 = slice_eq(slice_cstr(conf_str(c, CONF_MERGE_POLICY)), SLICE("2023")),
         .position = ring_position(app->ring),
-        .runs = ring_runs_hold(app->ring) ? app->runs : NULL,
-        .run_count = ring_runs_hold(app->ring) ? app->run_count : 0,
+        .runs = app->runs,
+        .run_count = app->run_count,
         .fatal = on_fatal,
         .blocked = on_blocked,
         .ctx = app,

@@ -129,6 +129,22 @@ describe('the ring directory', { concurrency: 2 }, () => {
     await p.server.stop();
   });
 
+  it('is new, and the program is killed before its first event is stored', async () => {
+    const p = new Place('new-killed');
+    await p.start();
+    await p.send('a1', 'a2');
+    await p.settle();
+    await p.server.stop({ keep: true });
+    fs.rmSync(path.join(p.dataDir, 'ring'), { recursive: true });
+    await p.start();
+    await p.leaveUnread(() => p.send('b1', 'b2', 'b3'));
+    await p.start();
+    assert.doesNotMatch(p.server.output, /the ring is another one/);
+    await p.settle();
+    assert.deepEqual(p.stored(), ['a1', 'a2', 'b1', 'b2', 'b3']);
+    await p.server.stop();
+  });
+
   it('is put back from an older copy', async () => {
     const p = new Place('older');
     await p.start();
