@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -99,6 +100,9 @@ int app_main(int argc, char **argv)
     int code = cli_parse(argc, argv, &cli, &fault);
 
     fault_from_env();
+    /* Whatever is made from here on, the files that SQLite makes by itself included, is the owner's
+     * alone. */
+    umask(077);
     if (code) {
         app_complain("%s", buf_cstr(&fault));
         buf_free(&fault);

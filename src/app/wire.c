@@ -15,6 +15,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ADMIN_TOKEN_BYTES   24
@@ -64,6 +65,16 @@ static bool make_token(struct app *app, struct err *err)
     return fs_write_atomic(app->token_path, slice_make(text, sizeof(text) - 1), 0600, err);
 }
 
+/* It came from elsewhere or was opened up: ours is made 0600. */
+static void check_token_mode(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & 077))
+        log_warn("app", "others may read or change the admin token: chmod 600 is better",
+                 KV_STR("file", path));
+}
+
 static bool load_token(struct app *app, struct err *err)
 {
     const char *given = conf_str(app->conf, CONF_ADMIN_TOKEN);
@@ -81,10 +92,12 @@ static bool load_token(struct app *app, struct err *err)
             host);
     bool ok = fs_read_all(app->token_path, &text, err);
     struct slice token = slice_trim(buf_slice(&text));
-    if (ok && token.len)
+    if (ok && token.len) {
         app->admin_token = slice_dup(token);
-    else if (ok || err->code == ERR_GONE)
+        check_token_mode(app->token_path);
+    } else if (ok || err->code == ERR_GONE) {
         ok = make_token(app, err);
+    }
     buf_free(&text);
     return ok;
 }
