@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct capture_events_input in = {.root = doc.root,
                                           .text_bytes = size,
                                           .event_bytes_max = 512,
+                                          .group_bytes_max = 4096,
                                           .now_us = 1651320000000000};
         bool is_bad;
 

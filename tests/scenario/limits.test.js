@@ -364,6 +364,24 @@ describe('one server for all of them', () => {
   });
 });
 
+test('200 KB that unpack to 2.6 million events', { timeout: 60000 * SLOW }, async () => {
+  const server = await startHedgerow({ provision });
+  await lives(server);
+  const member = '{"event":"a","distinct_id":"many"}';
+  for (const count of [2600000, 1000000, 500000]) {
+    const body = zlib.gzipSync(`{"api_key":"${TOKEN}","batch":[${Array(count).fill(member).join()}]}`, { level: 9 });
+    assert.ok(body.length < 300 << 10);
+    const answer = await server.post('/batch/', body);
+    assert.equal(answer.status, 413);
+    assert.equal(answer.json.code, 'request_too_large');
+  }
+  const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) << 10;
+  assert.ok(peak < 500 * MiB * SLOW, `${peak}`);
+  nobody(server, 'many');
+  await lives(server);
+  await server.stop();
+});
+
 describe('limits of the listener', () => {
   let server;
   before(async () => {

@@ -26,6 +26,7 @@
 #define WAITING_MAGIC   0x77616974u
 #define THREADS_MAX     256
 #define TRACEPARENT_LEN 55
+#define GROUP_BYTES_MAX ((size_t)64 << 20)
 
 enum { PATH_CAPTURE, PATH_E, PATH_TRACK, PATH_BATCH, PATH_I_V0_E, PATH_COUNT };
 #define PATH_OTHER PATH_COUNT
@@ -148,8 +149,10 @@ static enum capture_reply read_events(struct capture *c, struct http_request *re
     const struct team_set *own = NULL;
     struct capture_token_input who = {
         .src = src, .root = root, .teams = find_teams(c, &own), .any_token = c->opt.any_token};
-    struct capture_events_input in = {
-        .root = root, .text_bytes = json.len, .event_bytes_max = c->opt.event_bytes_max};
+    struct capture_events_input in = {.root = root,
+                                      .text_bytes = json.len,
+                                      .event_bytes_max = c->opt.event_bytes_max,
+                                      .group_bytes_max = c->opt.group_bytes_max};
     enum capture_reply reply = capture_token_team(&who, &in.team);
     bool is_bad_time = false;
 
@@ -440,6 +443,8 @@ struct capture *capture_new(const struct capture_options *opt, struct err *err)
     c->magic = CAPTURE_MAGIC;
     c->opt = *opt;
     c->opt.trusted_proxies = NULL;
+    if (c->opt.group_bytes_max == 0)
+        c->opt.group_bytes_max = GROUP_BYTES_MAX;
     c->proxies = proxies;
     c->slots = mem_new_array(struct capture_slot, THREADS_MAX);
     atomic_init(&c->blocked, NULL);

@@ -20,6 +20,8 @@ struct capture_options {
     size_t decoded_bytes_max; /* after decompression */
     size_t parse_bytes_max;   /* memory of one request's JSON tree */
     size_t event_bytes_max;
+    size_t group_bytes_max;      /* records of one request; 0: 64 MiB. More than the feed takes at
+                                    once is made in vain */
     bool any_token;              /* unknown tokens are taken as team 1 */
     const char *trusted_proxies; /* comma list of addresses, networks, or "all" */
 };

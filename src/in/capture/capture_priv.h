@@ -131,6 +131,7 @@ struct capture_events_input {
     yyjson_val *root;
     size_t text_bytes; /* of the JSON text: how much room the group may need */
     size_t event_bytes_max;
+    size_t group_bytes_max; /* of the records together; over: CAPTURE_TOO_LARGE at once */
     const struct team *team;
     struct slice ip, site_url, traceparent;
     int64_t now_us;

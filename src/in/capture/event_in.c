@@ -8,6 +8,10 @@
  * JSON text of the tree behind it. Canonical text is hardly ever longer than what was posted (only
  * NaN -> null is), so room for the posted bytes is asked for first, and for the largest event
  * allowed when that was not enough.
+ *
+ * Small events grow on the way: an envelope is several times as long as the least event, and gzip
+ * makes a few hundred kilobytes out of millions of them. So the group has a limit of its own, and
+ * the request ends with the event that would pass it.
  */
 #include "base/hash.h"
 #include "base/utf8.h"
@@ -242,7 +246,8 @@ static struct feed_group *new_group(const struct reader *r)
     size_t events = MIN(r->members, (size_t)GROUP_EVENTS_HINT);
     size_t extra = RECORD_EXTRA_HINT + event_encoded_bytes(&r->base);
 
-    return feed_group_new(r->in->text_bytes + ROOM_SLACK + events * extra);
+    return feed_group_new(
+        MIN(r->in->text_bytes + ROOM_SLACK + events * extra, r->in->group_bytes_max));
 }
 
 /* The envelope's last field is the data: length (u32, little endian), then the text. It was encoded
@@ -251,6 +256,13 @@ static void set_data_length(char *text, size_t len)
 {
     for (int i = 0; i < 4; i++)
         text[i - 4] = (char)(uint8_t)(len >> (8 * i));
+}
+
+static bool group_has_room(const struct reader *r, size_t payload)
+{
+    size_t used = feed_group_bytes(r->out->group), max = r->in->group_bytes_max;
+
+    return used <= max && record_bytes(payload) <= max - used;
 }
 
 enum add_result { ADDED, ADD_TOO_BIG, ADD_FULL };
@@ -273,6 +285,8 @@ static enum add_result add_record(struct reader *r, const struct event_envelope 
         if (!at)
             return ADD_FULL;
         if (write_event(event, has_properties, &text)) {
+            if (!group_has_room(r, head + text.len))
+                return ADD_FULL;
             event_encode(e, at);
             set_data_length(text.ptr, text.len);
             feed_group_close(r->out->group, hash_event_key(e->team_id, e->distinct_id),
@@ -327,6 +341,8 @@ static enum capture_reply store_event(struct reader *r, yyjson_val *event,
         drop(r, CAPTURE_DROP_TOO_BIG);
         return r->members == 1 ? CAPTURE_TOO_LARGE : CAPTURE_OK;
     case ADD_FULL:
+        err_set(r->err, ERR_LIMIT, "the events of the request take more than %zu bytes",
+                r->in->group_bytes_max);
         break;
     }
     return CAPTURE_TOO_LARGE;

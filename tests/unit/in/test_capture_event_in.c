@@ -18,6 +18,7 @@ static struct capture_events_input input_of(const struct json_doc *doc, const ch
         .root = doc->root,
         .text_bytes = strlen(text),
         .event_bytes_max = 4096,
+        .group_bytes_max = 64 << 20,
         .team = team,
         .ip = SLICE("1.2.3.4"),
         .site_url = SLICE("http://localhost:8000"),
@@ -554,6 +555,53 @@ static void takes_many_events(void **state)
 
 /* --- sent_at --- */
 
+/* Millions of least events out of one small request became a group of gigabytes, and were counted
+ * only when the feed refused it. */
+static void a_group_over_its_limit_ends_the_request(void **state)
+{
+    static const char text[] =
+        "[{\"event\":\"a\",\"distinct_id\":\"b\"},{\"event\":\"a\",\"distinct_"
+        "id\":\"b\"},{\"event\":\"a\",\"distinct_id\":\"b\"}]";
+    struct posted p = post(text);
+    struct capture_events_input in = input_of(&p.doc, text, &aid_teams[0]);
+    size_t three = feed_group_bytes(p.events.group);
+    struct capture_events events;
+
+    (void)state;
+    assert_int_equal(p.events.accepted, 3);
+    for (size_t max = 0; max < three; max += 8) {
+        struct err err = ERR_INIT;
+
+        in.group_bytes_max = max;
+        assert_int_equal(capture_events_read(&in, &events, &err), CAPTURE_TOO_LARGE);
+        assert_null(events.group);
+        assert_int_equal(events.accepted, 0);
+        assert_int_equal(events.received, 0);
+        assert_int_equal(err.code, ERR_LIMIT);
+    }
+    in.group_bytes_max = three;
+    assert_int_equal(capture_events_read(&in, &events, &p.err), CAPTURE_OK);
+    assert_int_equal(feed_group_bytes(events.group), three);
+    feed_group_free(events.group);
+    posted_free(&p);
+}
+
+/* It ends there: what stands behind is not looked at. */
+static void a_full_group_reads_no_further(void **state)
+{
+    static const char text[] =
+        "[{\"event\":\"a\",\"distinct_id\":\"b\"},{\"event\":\"a\",\"distinct_id\":\"b\"},null]";
+    struct posted p = post(text);
+    struct capture_events_input in = input_of(&p.doc, text, &aid_teams[0]);
+    struct capture_events events;
+
+    (void)state;
+    assert_int_equal(p.reply, CAPTURE_INVALID_PAYLOAD);
+    in.group_bytes_max = 200;
+    assert_int_equal(capture_events_read(&in, &events, &p.err), CAPTURE_TOO_LARGE);
+    posted_free(&p);
+}
+
 static void reads_sent_at(void **state)
 {
     static const struct {
@@ -616,6 +664,8 @@ int main(void)
         cmocka_unit_test(bounds_one_event),
         cmocka_unit_test(text_may_grow),
         cmocka_unit_test(takes_many_events),
+        cmocka_unit_test(a_group_over_its_limit_ends_the_request),
+        cmocka_unit_test(a_full_group_reads_no_further),
         cmocka_unit_test(reads_sent_at),
     };
     return cmocka_run_group_tests_name("capture_event_in", tests, NULL, NULL);
