@@ -339,7 +339,7 @@ static struct db *open_database(const char *path, int64_t busy_us, size_t cache_
     struct db *db = db_open(&opt, err);
 
     /* The ring reuses what the cursor in here has passed: that cursor has to be on disk. */
-    if (db && (!db_migrate(db, &schema, from, to, err) || (*from == 0 && !sync_folder(path, err)) ||
+    if (db && (!db_migrate(db, &schema, from, to, err) || !sync_folder(path, err) ||
                !db_sync_wal(db, err))) {
         db_close(db);
         return NULL;
