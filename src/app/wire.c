@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "metric/process.h"
+#include "net/peer.h"
 
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -45,11 +47,27 @@ static bool open_directory(struct app *app, struct err *err)
     return app->lock_fd != -1 || err_wrap(err, "DATA_DIR %s", dir);
 }
 
-static bool is_loopback(const char *host)
+/* Decided by the addresses that a name stands for: "127.example.org" may be anywhere. */
+static bool check_loopback(const char *host, bool *is_loopback, struct err *err)
 {
-    return slice_starts(slice_cstr(host), SLICE("127.")) ||
-           slice_eq(slice_cstr(host), SLICE("::1")) ||
-           slice_eq(slice_cstr(host), SLICE("localhost"));
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+
+    *is_loopback = false;
+    if (!*host || slice_eq(slice_cstr(host), SLICE("*")))
+        return true; /* every address */
+    int e = getaddrinfo(host, NULL, &hints, &all);
+    if (e != 0)
+        return err_set(err, ERR_INPUT, "HTTP_SERVER_HOST %s: %s", host, gai_strerror(e));
+    *is_loopback = true;
+    for (const struct addrinfo *ai = all; ai; ai = ai->ai_next) {
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        struct peer peer;
+        memcpy(&address, ai->ai_addr, MIN(ai->ai_addrlen, sizeof(address)));
+        peer_set(&peer, &address);
+        *is_loopback = *is_loopback && peer.is_loopback;
+    }
+    freeaddrinfo(all);
+    return true;
 }
 
 static bool make_token(struct app *app, struct err *err)
@@ -80,12 +98,15 @@ static bool load_token(struct app *app, struct err *err)
     const char *given = conf_str(app->conf, CONF_ADMIN_TOKEN);
     const char *host = conf_str(app->conf, CONF_HTTP_SERVER_HOST);
     struct buf text = BUF_INIT(4096);
+    bool is_loopback;
 
     if (*given) {
         app->admin_token = mem_dup_str(given);
         return true;
     }
-    if (!is_loopback(host))
+    if (!check_loopback(host, &is_loopback, err))
+        return false;
+    if (!is_loopback)
         return err_set(
             err, ERR_INPUT,
             "HTTP_SERVER_HOST is %s, which others can reach: set ADMIN_TOKEN, or use 127.0.0.1",

@@ -1,4 +1,10 @@
-#include "app/wire.h"
+#include <netdb.h>
+
+static int look_up(const char *name, const char *service, const struct addrinfo *hints,
+                   struct addrinfo **all);
+#define getaddrinfo look_up
+#include "app/wire.c"
+#undef getaddrinfo
 #include "app_aid.h"
 #include "base/fault.h"
 
@@ -7,6 +13,19 @@
 #include <stdatomic.h>
 
 #define PORTS "CAPTURE_PORT=0", "HTTP_SERVER_PORT=0"
+
+/* Stands in for the name server. */
+static int look_up(const char *name, const char *service, const struct addrinfo *hints,
+                   struct addrinfo **all)
+{
+    static const char *const names[][2] = {{"127.example.org", "192.0.2.1"},
+                                           {"here.example.org", "127.0.0.1"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(name, names[i][0]) == 0)
+            name = names[i][1];
+    return getaddrinfo(name, service, hints, all);
+}
 
 static const struct cli serve = {.mode = CLI_SERVE};
 
@@ -235,6 +254,41 @@ static void who_may_see_the_admin(void **state)
     }
 }
 
+static void what_is_loopback(void **state)
+{
+    static const struct {
+        const char *host;
+        int is_loopback; /* -1: no address */
+    } table[] = {
+        {"127.0.0.1", 1},
+        {"127.255.0.9", 1},
+        {"::1", 1},
+        {"localhost", 1},
+        {"here.example.org", 1},
+        {"::ffff:127.0.0.1", 1},
+        {"127.1", 1},
+        {"0.0.0.0", 0},
+        {"::", 0},
+        {"", 0},
+        {"*", 0},
+        {"192.0.2.1", 0},
+        {"127.example.org", 0},
+        {"2001:db8::1", 0},
+        {"127.0.0.1.x", -1},
+        {"127.0.0.", -1},
+    };
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct err err = ERR_INIT;
+        bool is_loopback = true;
+        bool ok = check_loopback(table[i].host, &is_loopback, &err);
+
+        if (ok != (table[i].is_loopback >= 0) || is_loopback != (table[i].is_loopback == 1))
+            fail_msg("%s: %s", table[i].host, err.text);
+    }
+}
+
 static void another_process(void **state)
 {
     static const char *const sets[] = {PORTS, NULL};
@@ -319,6 +373,7 @@ int main(void)
         cmocka_unit_test(reloads),
         cmocka_unit_test(reloads_while_the_store_waits),
         cmocka_unit_test(who_may_see_the_admin),
+        cmocka_unit_test(what_is_loopback),
         cmocka_unit_test(another_process),
         cmocka_unit_test(a_port_is_taken),
         cmocka_unit_test(every_step_fails_once),
