@@ -598,5 +598,6 @@ describe('once', () => {
     assert.equal(again.sql("SELECT count(*) n FROM v_persons WHERE team_id = 9")[0].n, 0);
     assert.equal((await again.admin('/api/status')).json.pipeline.dead_letters, 2);
     await again.stop();
+    await server.stop(); // removes the directory
   });
 });
