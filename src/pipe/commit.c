@@ -279,7 +279,16 @@ void committer_die(struct committer *c, const struct err *err)
     c->is_abandoned = true;
 }
 
-/* The event failed alone: a dead letter; when even that fails, only its offset is finished. */
+/* Can anything be done about an event that failed alone? A dead letter is given up only because of
+ * what is in it; any other error, and one where nothing is stored at all, means that the store is
+ * ill. */
+static bool may_bury(const struct prepared *e, const struct err *err)
+{
+    return e->kind != PREPARED_LOST &&
+           (e->kind != PREPARED_DEAD || err->code == ERR_INPUT || err->code == ERR_LIMIT);
+}
+
+/* The event failed alone: a dead letter; when even that cannot be, only its offset is finished. */
 static void bury(struct prepared *e, const char *step, const struct err *err)
 {
     if (e->kind == PREPARED_DEAD) {
@@ -322,8 +331,7 @@ static bool settle(struct committer *c, const struct err *why)
                 return false;
         } else if (c->applier.lost_merge) {
             continue; /* the same again, without the merge */
-        } else if (end - from == 1 && c->events[from]->kind == PREPARED_LOST) {
-            err.code = ERR_RETRY; /* nothing is stored and yet it fails: the store is ill */
+        } else if (end - from == 1 && !may_bury(c->events[from], &err)) {
             if (!wait_for_store(c, &err))
                 return false;
         } else if (end - from == 1) {

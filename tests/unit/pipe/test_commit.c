@@ -177,6 +177,36 @@ static void test_dead_letter_fails(void **state)
     world_fini(&w);
 }
 
+/* That a dead letter cannot be stored says nothing about the event when the store is ill: it waits,
+ * and is stored when the store is well. */
+static void test_dead_letter_must_wait(void **state)
+{
+    static const enum fake_op ops[] = {FAKE_DEAD_LETTER_INSERT, FAKE_COMMIT};
+    static const enum err_code codes[] = {ERR_BUG, ERR_GONE};
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(codes); i++) {
+        enum fake_op op = ops[i / ARRAY_LEN(codes)];
+        struct pipe_status s;
+        struct world w;
+
+        world_init(&w);
+        fake_store_poison(w.store, "poison");
+        send_one(&w, "a", "poison");
+        fake_store_fail(w.store, op, 1, -1, codes[i % ARRAY_LEN(codes)]);
+        world_start(&w);
+        assert_true(fake_store_wait_calls(w.store, op, 3));
+        pipe_status(w.pipe, &s);
+        assert_true(s.is_degraded);
+        assert_int_equal(fake_feed_released(w.feed), 0);
+        fake_store_heal(w.store);
+        world_settle(&w);
+        world_stop(&w);
+        assert_int_equal(fake_store_dead_count(w.store), 1);
+        world_fini(&w);
+    }
+}
+
 static void test_busy(void **state)
 {
     struct world w;
@@ -354,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_once),
         cmocka_unit_test(test_commit_fails),
         cmocka_unit_test(test_dead_letter_fails),
+        cmocka_unit_test(test_dead_letter_must_wait),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_io),
