@@ -1,6 +1,6 @@
 /* Straight down: take the URL apart, connect, send, read. The socket does not block; every wait is
- * a poll with the time limit of the call. Only the look-up of a name blocks as long as the system's
- * resolver does. */
+ * a poll up to the deadline of the call, which only the bytes of a stream put off. Only the look-up
+ * of a name blocks as long as the system's resolver does. */
 #include "net/http_client.h"
 
 #include "base/clock.h"
@@ -29,6 +29,7 @@ struct client {
     const struct http_call *call;
     struct http_reply *reply;
     int fd;
+    int64_t deadline_us;    /* clock_mono_real_us */
     struct buf name, value; /* of the header being read */
     bool is_done;
     bool is_ended; /* on_data wants no more */
@@ -98,28 +99,31 @@ static bool split_url(const char *url, struct target *t, struct err *err)
 
 /* --- the connection --- */
 
-// Waits until the socket is ready; false when the time is over (errno ETIMEDOUT) or poll failed.
-static bool wait_for(int fd, short events, int64_t timeout_us)
+static bool is_late(int64_t deadline_us)
 {
-    int64_t deadline = clock_mono_real_us() + timeout_us;
+    if (clock_mono_real_us() < deadline_us)
+        return false;
+    errno = ETIMEDOUT;
+    return true;
+}
 
-    for (;;) {
+// Waits until the socket is ready; false when the time is over (errno ETIMEDOUT) or poll failed.
+static bool wait_for(int fd, short events, int64_t deadline_us)
+{
+    while (!is_late(deadline_us)) {
         struct pollfd p = {.fd = fd, .events = events};
-        int64_t left = MAX(deadline - clock_mono_real_us(), 0);
+        int64_t left = MAX(deadline_us - clock_mono_real_us(), 0);
         int n = poll(&p, 1, (int)MIN((left + 999) / 1000, INT32_MAX));
 
         if (n > 0)
             return true;
-        if (n == 0 && left == 0) {
-            errno = ETIMEDOUT;
-            return false;
-        }
         if (n == -1 && errno != EINTR)
             return false;
     }
+    return false;
 }
 
-static int connect_one(const struct addrinfo *ai, int64_t timeout_us)
+static int connect_one(const struct addrinfo *ai, int64_t deadline_us)
 {
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int fault = 0, one = 1;
@@ -128,7 +132,7 @@ static int connect_one(const struct addrinfo *ai, int64_t timeout_us)
     if (fd == -1)
         return -1;
     if (connect(fd, ai->ai_addr, ai->ai_addrlen) == -1) {
-        if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, timeout_us) ||
+        if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline_us) ||
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len) == -1)
             fault = errno;
     }
@@ -157,7 +161,7 @@ static bool connect_any(struct client *c, const struct target *t, struct err *er
         return err_set(err, ERR_RETRY, "%s: %s", host,
                        e == EAI_SYSTEM ? strerror(errno) : gai_strerror(e));
     for (const struct addrinfo *ai = all; ai && c->fd == -1; ai = ai->ai_next) {
-        c->fd = connect_one(ai, c->call->timeout_us);
+        c->fd = connect_one(ai, c->deadline_us);
         fault = errno;
     }
     freeaddrinfo(all);
@@ -176,8 +180,7 @@ static bool send_all(struct client *c, struct slice bytes, struct err *err)
             bytes = slice_make(bytes.ptr + n, bytes.len - (size_t)n);
         else if (errno == EPIPE || errno == ECONNRESET)
             return true; // the server may have answered without reading to the end
-        else if ((errno != EAGAIN && errno != EINTR) ||
-                 !wait_for(c->fd, POLLOUT, c->call->timeout_us))
+        else if ((errno != EAGAIN && errno != EINTR) || !wait_for(c->fd, POLLOUT, c->deadline_us))
             return err_set(err, ERR_RETRY, "sending the request: %s", strerror(errno));
     }
     return true;
@@ -273,62 +276,85 @@ static bool fault(struct client *c, struct err *err)
                    llhttp_get_error_reason(&c->ll));
 }
 
+// Takes in what was received; false for an answer that is none.
+static bool take_bytes(struct client *c, const char *bytes, size_t len, struct err *err)
+{
+    llhttp_errno_t e = llhttp_execute(&c->ll, bytes, len);
+
+    return e == HPE_OK || c->is_done || c->is_ended || fault(c, err);
+}
+
+// The server has closed, which may be the end of a body without a length.
+static bool take_end(struct client *c, struct err *err)
+{
+    llhttp_finish(&c->ll);
+    return c->is_done ||
+           err_set(err, ERR_RETRY, "the connection was closed before the answer ended");
+}
+
 static bool read_answer(struct client *c, struct err *err)
 {
     char bytes[16 * 1024];
 
     while (!c->is_done && !c->is_ended) {
-        ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
-        llhttp_errno_t e;
+        ssize_t n = is_late(c->deadline_us) ? -1 : recv(c->fd, bytes, sizeof(bytes), 0);
 
-        if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
-            if (wait_for(c->fd, POLLIN, c->call->timeout_us))
-                continue;
-            return err_set(err, ERR_RETRY, "waiting for the answer: %s", strerror(errno));
-        }
+        if (n == -1 && (errno == EAGAIN || errno == EINTR) &&
+            wait_for(c->fd, POLLIN, c->deadline_us))
+            continue;
         if (n == -1)
-            return err_set(err, ERR_RETRY, "reading the answer: %s", strerror(errno));
-        if (n == 0) {
-            e = llhttp_finish(&c->ll); // may be the end of a body without a length
-            if (!c->is_done)
-                return err_set(err, ERR_RETRY, "the connection was closed before the answer ended");
-            break;
-        }
-        e = llhttp_execute(&c->ll, bytes, (size_t)n);
-        if (e != HPE_OK && !c->is_done && !c->is_ended)
-            return fault(c, err);
+            return err_set(err, ERR_RETRY, "waiting for the answer: %s", strerror(errno));
+        if (n == 0)
+            return take_end(c, err);
+        if (!take_bytes(c, bytes, (size_t)n, err))
+            return false;
+        if (c->call->on_data && c->reply->status >= 200)
+            c->deadline_us = clock_mono_real_us() + c->call->timeout_us;
     }
     return true;
 }
 
+static void client_init(struct client *c, const struct http_call *call, struct http_reply *reply)
+{
+    static const llhttp_settings_t settings = {.on_header_field = on_field,
+                                               .on_header_value = on_value,
+                                               .on_header_value_complete = on_value_complete,
+                                               .on_headers_complete = on_headers,
+                                               .on_body = on_body,
+                                               .on_message_complete = on_message};
+
+    *c = (struct client){.call = call,
+                         .reply = reply,
+                         .fd = -1,
+                         .deadline_us = clock_mono_real_us() + call->timeout_us,
+                         .name = BUF_INIT(HEAD_MAX),
+                         .value = BUF_INIT(HEAD_MAX)};
+    reply->status = 0;
+    reply->retry_after_s = -1;
+    buf_clear(&reply->body);
+    llhttp_init(&c->ll, HTTP_RESPONSE, &settings);
+}
+
+static void client_fini(struct client *c)
+{
+    if (c->fd != -1)
+        close(c->fd);
+    buf_free(&c->name);
+    buf_free(&c->value);
+}
+
 bool http_client_call(const struct http_call *call, struct http_reply *reply, struct err *err)
 {
-    struct client c = {.call = call,
-                       .reply = reply,
-                       .fd = -1,
-                       .name = BUF_INIT(HEAD_MAX),
-                       .value = BUF_INIT(HEAD_MAX)};
-    llhttp_settings_t settings = {.on_header_field = on_field,
-                                  .on_header_value = on_value,
-                                  .on_header_value_complete = on_value_complete,
-                                  .on_headers_complete = on_headers,
-                                  .on_body = on_body,
-                                  .on_message_complete = on_message};
+    struct client c;
     struct buf head = BUF_INIT(HEAD_MAX);
     struct target t = {.host = SLICE_NONE};
     bool ok;
 
-    reply->status = 0;
-    reply->retry_after_s = -1;
-    buf_clear(&reply->body);
-    llhttp_init(&c.ll, HTTP_RESPONSE, &settings);
+    client_init(&c, call, reply);
     ok = split_url(call->url, &t, err) && build_request(call, &t, &head, err) &&
          connect_any(&c, &t, err) && send_all(&c, buf_slice(&head), err) &&
          send_all(&c, call->body, err) && read_answer(&c, err);
-    if (c.fd != -1)
-        close(c.fd);
     buf_free(&head);
-    buf_free(&c.name);
-    buf_free(&c.value);
+    client_fini(&c);
     return ok;
 }

@@ -15,9 +15,9 @@ struct http_call {
     const char *url;            /* http://host:port/path?query */
     const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
     struct slice body;
-    int64_t timeout_us; /* for connect and for each wait; looking up a name is not included */
+    int64_t timeout_us; /* for the whole call; looking up a name is not included */
     /* When set, body bytes go here as they come (false ends the call, which has then succeeded)
-     * instead of into the reply. */
+     * instead of into the reply. From the answer's head on the time limit is for each wait. */
     bool (*on_data)(struct slice bytes, void *ctx);
     void *ctx;
 };

@@ -194,6 +194,102 @@ static void a_server_that_is_silent(void **state)
     }
 }
 
+/* A server that sends its answer byte by byte, for as long as the client listens. */
+struct dripper {
+    struct thread thread;
+    int fd;
+    const char *head, *piece;
+    int pieces; /* at most */
+    int sent;
+};
+
+static void dripper_run(void *ctx)
+{
+    struct dripper *d = ctx;
+    int fd = accept(d->fd, NULL, NULL);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char bytes[1000];
+
+    CHECK(fd != -1 && recv(fd, bytes, sizeof(bytes), 0) > 0);
+    CHECK(send(fd, d->head, strlen(d->head), MSG_NOSIGNAL) > 0);
+    while (d->sent < d->pieces && poll(&p, 1, 10) == 0 && // the client closes: readable
+           send(fd, d->piece, strlen(d->piece), MSG_NOSIGNAL) > 0)
+        d->sent++;
+    close(fd);
+}
+
+static int dripper_start(struct dripper *d)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(in);
+    struct err err = ERR_INIT;
+
+    d->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(d->fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(d->fd, 1), 0);
+    assert_int_equal(getsockname(d->fd, (struct sockaddr *)&in, &len), 0);
+    assert_true(thread_start(&d->thread, THREAD_NET, 0, dripper_run, d, &err));
+    return ntohs(in.sin_port);
+}
+
+// The limit counted anew with every byte, so a slow answer took as long as it liked.
+static void an_answer_in_drips_does_not_put_the_limit_off(void **state)
+{
+    static const char *const table[][2] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", "x"},
+        {"HTTP/1.1 200 OK\r\nX-Long: ", "x"},
+        {"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct err err = ERR_INIT;
+        struct http_reply reply = {.body = BUF_INIT(10000)};
+        struct dripper d = {.head = table[i][0], .piece = table[i][1], .pieces = 300};
+        char url[100];
+
+        snprintf(url, sizeof(url), "http://127.0.0.1:%d/", dripper_start(&d));
+        struct http_call call = {.method = "GET", .url = url, .timeout_us = 200000};
+        assert_false(http_client_call(&call, &reply, &err));
+        thread_join(&d.thread);
+        assert_true(d.sent < d.pieces);
+        assert_int_equal(err.code, ERR_RETRY);
+        assert_non_null(strstr(err.text, "timed out"));
+        close(d.fd);
+        buf_free(&reply.body);
+    }
+}
+
+static bool count_data(struct slice bytes, void *ctx)
+{
+    size_t *left = ctx;
+
+    *left -= MIN(*left, bytes.len);
+    return *left > 0;
+}
+
+// A stream may be endless: there the limit is for each wait, once the answer has begun.
+static void a_stream_has_time_while_bytes_come(void **state)
+{
+    struct err err = ERR_INIT;
+    struct http_reply reply = {.body = BUF_INIT(10)};
+    struct dripper d = {.head = "HTTP/1.1 200 OK\r\n\r\n", .piece = "x", .pieces = 300};
+    size_t left = 60;
+    char url[100];
+    int64_t start = clock_mono_real_us();
+
+    (void)state;
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", dripper_start(&d));
+    struct http_call call = {
+        .method = "GET", .url = url, .timeout_us = 300000, .on_data = count_data, .ctx = &left};
+    assert_true(http_client_call(&call, &reply, &err));
+    assert_true(clock_mono_real_us() - start > call.timeout_us);
+    thread_join(&d.thread);
+    assert_int_equal(left, 0);
+    close(d.fd);
+    buf_free(&reply.body);
+}
+
 static void nobody_there(void **state)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -301,9 +397,14 @@ static void data_as_it_comes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_our_server),  cmocka_unit_test(answers),
-        cmocka_unit_test(the_request_as_sent), cmocka_unit_test(a_server_that_is_silent),
-        cmocka_unit_test(nobody_there),        cmocka_unit_test(calls_that_are_none),
+        cmocka_unit_test(against_our_server),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(the_request_as_sent),
+        cmocka_unit_test(a_server_that_is_silent),
+        cmocka_unit_test(an_answer_in_drips_does_not_put_the_limit_off),
+        cmocka_unit_test(a_stream_has_time_while_bytes_come),
+        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(calls_that_are_none),
         cmocka_unit_test(data_as_it_comes),
     };
 
