@@ -444,7 +444,7 @@ static bool start_pipe(struct app *app, struct err *err)
 /* --- listeners
  * ------------------------------------------------------------------------------------ */
 
-static struct http_limits limits_of(const struct conf *c)
+static struct http_limits limits_of(const struct conf *c, size_t connections_max)
 {
     return (struct http_limits){
         .head_bytes_max = (size_t)conf_int(c, CONF_HTTP_MAX_HEADER_BYTES),
@@ -453,7 +453,7 @@ static struct http_limits limits_of(const struct conf *c)
         .body_stall_us = us_of(conf_num(c, CONF_HTTP_BODY_TIMEOUT), 1),
         .idle_us = us_of(conf_num(c, CONF_HTTP_IDLE_TIMEOUT), 1),
         .write_stall_us = us_of(conf_num(c, CONF_HTTP_WRITE_TIMEOUT), 1),
-        .connections_max = (size_t)conf_int(c, CONF_HTTP_MAX_CONNECTIONS),
+        .connections_max = connections_max,
         .body_bytes_total_max = (size_t)conf_int(c, CONF_HTTP_BODY_MEMORY_BYTES),
         .body_discard_factor = 2,
     };
@@ -506,7 +506,7 @@ static bool listen_capture(struct app *app, struct err *err)
                                         .refuse = capture_refuse,
                                         .answer = capture_answer,
                                         .ctx = app->capture,
-                                        .limits = limits_of(c)};
+                                        .limits = limits_of(c, app->connections.capture)};
     opt.routes = capture_routes(app->capture, &opt.route_count);
     app->capture_listener = net_listen(app->net, &opt, err);
     return app->capture_listener || err_wrap(err, "CAPTURE_HOST, CAPTURE_PORT");
@@ -521,7 +521,7 @@ static bool listen_admin(struct app *app, struct err *err)
                                         .path_prefix = "",
                                         .refuse = admin_refuse,
                                         .ctx = app->admin,
-                                        .limits = limits_of(c)};
+                                        .limits = limits_of(c, app->connections.admin)};
     opt.routes = admin_routes(app->admin, &opt.route_count);
     app->admin_listener = net_listen(app->net, &opt, err);
     return app->admin_listener || err_wrap(err, "HTTP_SERVER_HOST, HTTP_SERVER_PORT");
@@ -539,6 +539,7 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
 {
     int64_t threads = conf_int(conf, CONF_HTTP_THREADS);
 
+    threads = threads > 0 ? MIN(threads, 256) : thread_cpu_count();
     *app = (struct app){.conf = conf, .lock_fd = -1};
     app->metrics = metrics_new();
     add_build_info(app->metrics);
@@ -546,8 +547,8 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
     if (!open_directory(app, err) || !load_token(app, err) || !check_schema(app, err) ||
         !open_store(app, err) || !fill_store(app, err))
         return false;
-    app->net =
-        net_new(threads > 0 ? (int)MIN(threads, 256) : thread_cpu_count(), app->metrics, err);
+    app->connections = descriptors_share(conf, descriptors_raise(), (int)threads);
+    app->net = net_new((int)threads, app->metrics, err);
     return app->net && open_ring(app, cli, err) && make_capture(app, err) && start_pipe(app, err) &&
            make_admin(app, err) && listen_capture(app, err) && listen_admin(app, err) &&
            net_start(app->net, err);

@@ -4,6 +4,7 @@
 
 #include "admin/admin.h"
 #include "app/cli.h"
+#include "app/descriptors.h"
 #include "in/capture/capture.h"
 #include "ring/ring.h"
 #include "store/store_sqlite.h"
@@ -25,6 +26,7 @@ struct app {
     struct net *net;
     struct capture *capture;
     struct admin *admin;
+    struct connections_max connections;
     struct http_listener *capture_listener, *admin_listener;
     struct feed_run *runs;
     size_t run_count;

@@ -4,7 +4,9 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
+const net = require('node:net');
 const { after, test } = require('node:test');
+const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
 const { killAll, launch, tempDir } = require('../lib/cli.js');
 
 after(killAll);
@@ -26,4 +28,22 @@ test('what it makes is for its user alone', async (t) => {
   const again = launch([], { env: { DATA_DIR: dir, ...FREE } });
   await again.ports(dir);
   assert.doesNotMatch((await again.signalled('SIGTERM')).stderr, /chmod/);
+});
+
+test('idle connections leave descriptors for the queue', async () => {
+  const server = await startHedgerow({ env: { QUEUE_SEGMENT_BYTES: '64KiB', HTTP_THREADS: '2' },
+    wrap: ['sh', '-c', 'ulimit -n 256 && exec "$@"', 'sh'] });
+  const idle = [];
+  const post = (n) => server.post('/e/', { api_key: server.token, event: 'e', distinct_id: `${n}`, properties: { x: 'x'.repeat(30000) } });
+  assert.match(server.output, /fewer connections.*limit=256/);
+  const { port } = new URL(server.captureUrl);
+  for (let i = 0; i < 300; i++) idle.push(net.connect(port, '127.0.0.1').on('error', () => {}));
+  await Promise.all(idle.map((s) => s.connecting && new Promise((done) => s.once('connect', done))));
+  assert.equal((await post(0)).status, 503);
+  for (const s of idle.splice(0, 250)) s.destroy();
+  await waitFor(async () => (await post(1)).status === 200);
+  for (let i = 2; i < 30; i++) assert.equal((await post(i)).status, 200); // many segments further
+  assert.equal((await server.admin('/_health')).status, 200);
+  for (const s of idle) s.destroy();
+  await server.stop();
 });
