@@ -9,7 +9,7 @@ const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { after, describe, it } = require('node:test');
-const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
+const { Hedgerow, killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
 const { filesByInode, forget, loseWrites, notSynced, randomOf, readJournal } = require('../crash/undo.js');
 
 const SHIM = path.resolve(process.env.SHIM_DIR ?? path.join(__dirname, '../../build/crash'), 'losewrites.so');
@@ -254,4 +254,24 @@ describe('a power cut', { skip, concurrency: 2 }, () => {
       }
       assert.ok(seen > 0, 'no kill left anything unsynced');
     });
+
+  it('after a kill during the very first start and another start takes nothing', async () => {
+    const places = ['/data:1', '/data:2', '/data:3', '/data:4', '/ring:1', '/events_plugin_ingestion:1', '.tmp:1', '.tmp:2',
+      '-journal:1', 'hedgerow.db:1', '-wal:1', '-wal:3', '.seg:1'];
+    const runs = places.map((place) => async () => {
+      const { dir, stashDir, journal, env } = preload(`first-${place.replace(/\W/g, '')}`);
+      const losing = { ...env, LOSEWRITES_JOURNAL: journal, LOSEWRITES_STASH: stashDir };
+      const first = new Hedgerow({ dataDir: dir, provision, env: { ...losing, LOSEWRITES_KILL: place } });
+      first.launch();
+      await waitFor(() => first.how || first.output.includes('All systems go'));
+      await first.kill();
+      const second = await startHedgerow({ dataDir: dir, provision, env: losing });
+      const acknowledged = [mark(1), mark(2)];
+      for (const m of acknowledged) assert.equal((await send(second, [m])).status, 200);
+      await second.kill();
+      loseWrites({ journal, dir, stashDir, mode: 'all', random: randomOf(1) });
+      await expectStored(dir, acknowledged).catch((error) => assert.fail(`killed at ${place}: ${error.message}`));
+    });
+    await Promise.all([0, 1].map(async () => { while (runs.length) await runs.shift()(); }));
+  });
 });
