@@ -4,6 +4,7 @@
  */
 #include "admin/provision_apply.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -70,17 +71,24 @@ static bool apply_team(struct store *store, const struct team_set *stored,
     return store->ops->team_put(store->self, &team, err);
 }
 
-static const struct team *team_wanted(const struct provision *p, int64_t id)
+/* The teams of the file by their id, values are of `p`. */
+static struct map *teams_by_id(const struct provision *p)
 {
+    struct map *m = map_new();
+
     for (size_t i = 0; i < p->team_count; i++)
-        if (p->teams[i].id == id)
-            return &p->teams[i];
-    return NULL;
+        map_put(m, slice_make((const char *)&p->teams[i].id, sizeof(p->teams[i].id)), &p->teams[i]);
+    return m;
+}
+
+static const struct team *team_wanted(const struct map *wanted, int64_t id)
+{
+    return map_get(wanted, slice_make((const char *)&id, sizeof(id)));
 }
 
 /* Teams whose token goes to another team hold a random one until it is their turn. */
 static bool release_tokens(struct store *store, const struct team_set *stored,
-                           const struct provision *p, struct err *err)
+                           const struct provision *p, const struct map *by_id, struct err *err)
 {
     char token[PROVISION_TOKEN_LEN + 1];
 
@@ -88,7 +96,8 @@ static bool release_tokens(struct store *store, const struct team_set *stored,
         const struct team *to = &p->teams[i];
         const struct team *from =
             to->api_token ? team_by_token(stored, slice_cstr(to->api_token)) : NULL;
-        const struct team *wanted = from && from->id != to->id ? team_wanted(p, from->id) : NULL;
+        const struct team *wanted =
+            from && from->id != to->id ? team_wanted(by_id, from->id) : NULL;
         if (!wanted || !wanted->api_token)
             continue;
         struct team released = *from;
@@ -108,16 +117,17 @@ static bool apply_teams(struct store *store, const struct provision *p, bool pru
 
     if (!store->ops->teams_load(store->self, &stored, err))
         return false;
+    struct map *by_id = teams_by_id(p);
     /* Removed first: a new team may take the token of one that goes. */
     for (size_t i = 0; prune && i < team_set_count(stored); i++) {
         int64_t id = team_set_at(stored, i)->id;
-        if (team_wanted(p, id))
+        if (team_wanted(by_id, id))
             continue;
         outcome->teams_removed++;
         if (!store->ops->team_remove(store->self, id, err))
             goto out;
     }
-    if (!release_tokens(store, stored, p, err))
+    if (!release_tokens(store, stored, p, by_id, err))
         goto out;
     for (size_t i = 0; i < p->team_count; i++)
         if (!apply_team(store, stored, &p->teams[i], outcome, err)) {
@@ -126,6 +136,7 @@ static bool apply_teams(struct store *store, const struct provision *p, bool pru
         }
     ok = store->ops->teams_load(store->self, &result, err); /* refuses two teams with one token */
 out:
+    map_free(by_id);
     team_set_unref(stored);
     team_set_unref(result);
     return ok;
@@ -133,51 +144,74 @@ out:
 
 /* What is stored of the parts, to tell new from changed and to find what a pruning apply removes.
  */
-struct object_list {
-    struct provision_object *items;
-    bool *is_named;
-    size_t count, cap;
+struct object_entry {
+    struct provision_object object;
+    bool is_named;
 };
+
+struct object_list {
+    struct object_entry **items; /* in the store's order */
+    size_t count, cap;
+    struct map *by_key;
+    struct buf key; /* scratch */
+};
+
+static void list_init(struct object_list *l)
+{
+    *l = (struct object_list){.by_key = map_new(), .key = BUF_INIT(1 << 20)};
+}
+
+static struct slice list_key(struct object_list *l, const char *kind, const char *key)
+{
+    buf_clear(&l->key);
+    buf_add(&l->key, kind, strlen(kind) + 1);
+    buf_add_str(&l->key, key);
+    return buf_slice(&l->key);
+}
 
 static bool list_collect(const struct store_object *o, void *ctx)
 {
     struct object_list *l = ctx;
+    struct object_entry *e = mem_new(struct object_entry);
 
     if (l->count == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 64;
-        l->items = mem_realloc(l->items, l->cap * sizeof(*l->items));
+        l->items = mem_realloc(l->items, l->cap * sizeof(struct object_entry *));
     }
-    l->items[l->count++] = (struct provision_object){
+    e->object = (struct provision_object){
         .kind = mem_dup_str(o->kind), .key = mem_dup_str(o->key), .json = mem_dup_str(o->json)};
+    l->items[l->count++] = e;
+    map_put(l->by_key, list_key(l, o->kind, o->key), e);
     return true;
 }
 
-static void list_free(struct object_list *l)
+static void list_fini(struct object_list *l)
 {
     for (size_t i = 0; i < l->count; i++) {
-        mem_free((void *)(uintptr_t)l->items[i].kind);
-        mem_free((void *)(uintptr_t)l->items[i].key);
-        mem_free((void *)(uintptr_t)l->items[i].json);
+        mem_free((void *)(uintptr_t)l->items[i]->object.kind);
+        mem_free((void *)(uintptr_t)l->items[i]->object.key);
+        mem_free((void *)(uintptr_t)l->items[i]->object.json);
+        mem_free(l->items[i]);
     }
     mem_free(l->items);
-    mem_free(l->is_named);
+    map_free(l->by_key);
+    buf_free(&l->key);
 }
 
 static bool apply_object(struct store *store, struct object_list *stored,
                          const struct store_object *wanted, struct provision_outcome *outcome,
                          struct err *err)
 {
-    for (size_t i = 0; i < stored->count; i++) {
-        const struct provision_object *old = &stored->items[i];
-        if (!str_same(old->kind, wanted->kind) || !str_same(old->key, wanted->key))
-            continue;
-        stored->is_named[i] = true;
-        if (str_same(old->json, wanted->json))
-            return true;
-        outcome->objects_changed++;
+    struct object_entry *old = map_get(stored->by_key, list_key(stored, wanted->kind, wanted->key));
+
+    if (!old) {
+        outcome->objects_added++;
         return store->ops->object_put(store->self, wanted, err);
     }
-    outcome->objects_added++;
+    old->is_named = true;
+    if (str_same(old->object.json, wanted->json))
+        return true;
+    outcome->objects_changed++;
     return store->ops->object_put(store->self, wanted, err);
 }
 
@@ -200,12 +234,12 @@ static bool apply_personal_key(struct store *store, struct object_list *stored,
 static bool apply_objects(struct store *store, const struct provision *p, bool prune,
                           struct provision_outcome *outcome, struct err *err)
 {
-    struct object_list stored = {.items = NULL};
+    struct object_list stored;
     bool ok = false;
 
+    list_init(&stored);
     if (!store->ops->objects_each(store->self, list_collect, &stored, err))
         goto out;
-    stored.is_named = mem_new_array(bool, stored.count + 1);
     for (size_t i = 0; i < p->object_count; i++) {
         const struct provision_object *o = &p->objects[i];
         if (!apply_object(store, &stored, &(struct store_object){o->kind, o->key, o->json}, outcome,
@@ -216,15 +250,16 @@ static bool apply_objects(struct store *store, const struct provision *p, bool p
         if (!apply_personal_key(store, &stored, &p->personal_keys[i], outcome, err))
             goto out;
     for (size_t i = 0; prune && i < stored.count; i++) {
-        if (stored.is_named[i])
+        const struct provision_object *o = &stored.items[i]->object;
+        if (stored.items[i]->is_named)
             continue;
         outcome->objects_removed++;
-        if (!store->ops->object_remove(store->self, stored.items[i].kind, stored.items[i].key, err))
+        if (!store->ops->object_remove(store->self, o->kind, o->key, err))
             goto out;
     }
     ok = true;
 out:
-    list_free(&stored);
+    list_fini(&stored);
     return ok;
 }
 
@@ -250,12 +285,13 @@ static bool personal_key_of(const struct provision_object *o, struct provision_p
 bool provision_collect(struct store *store, struct buf *out, struct err *err)
 {
     struct provision p = {.teams = NULL};
-    struct object_list stored = {.items = NULL};
+    struct object_list stored;
     struct team_set *set = NULL;
     bool ok = false;
 
     if (!store->ops->teams_load(store->self, &set, err))
         return false;
+    list_init(&stored);
     if (!store->ops->objects_each(store->self, list_collect, &stored, err))
         goto out;
     p.team_count = team_set_count(set);
@@ -265,7 +301,7 @@ bool provision_collect(struct store *store, struct buf *out, struct err *err)
     p.objects = mem_new_array(struct provision_object, stored.count + 1);
     p.personal_keys = mem_new_array(struct provision_personal_key, stored.count + 1);
     for (size_t i = 0; i < stored.count; i++) {
-        const struct provision_object *o = &stored.items[i];
+        const struct provision_object *o = &stored.items[i]->object;
         if (!str_same(o->kind, PERSONAL_KEYS))
             p.objects[p.object_count++] = *o;
         else if (personal_key_of(o, &p.personal_keys[p.personal_key_count]))
@@ -277,7 +313,7 @@ out:
     mem_free(p.teams);
     mem_free(p.objects);
     mem_free(p.personal_keys);
-    list_free(&stored);
+    list_fini(&stored);
     team_set_unref(set);
     return ok;
 }

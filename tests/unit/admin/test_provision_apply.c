@@ -362,6 +362,34 @@ static void a_failure_changes_nothing(void **state)
     aid_close(aid);
 }
 
+/* Many teams and keys stay a matter of one look-up each: walking the lists it took 13 s. */
+static void a_large_file(void **state)
+{
+    enum { COUNT = 20000 };
+    struct buf text = BUF_INIT(16 << 20);
+    struct aid a, *aid = &a;
+    struct provision_outcome o;
+
+    UNUSED(state);
+    buf_add_str(&text, "{\"teams\":[");
+    for (int i = 1; i <= COUNT; i++)
+        buf_addf(&text, "%s{\"id\":%d,\"name\":\"n\",\"api_token\":\"phc_%d\"}", i > 1 ? "," : "",
+                 i, i);
+    buf_add_str(&text, "],\"personal_api_keys\":[");
+    for (int i = 1; i <= COUNT; i++)
+        buf_addf(&text, "%s{\"key\":\"phx_%d\",\"team\":%d}", i > 1 ? "," : "", i, i);
+    buf_add_str(&text, "]}");
+    aid_open(aid);
+    int64_t began_us = clock_mono_us();
+    must(aid_apply(aid, buf_cstr(&text), false, &o));
+    assert_true(outcome_is(&o, COUNT, 0, 0) && objects_are(&o, COUNT, 0, 0));
+    must(aid_apply(aid, buf_cstr(&text), true, &o));
+    assert_true(outcome_is(&o, 0, 0, 0) && objects_are(&o, 0, 0, 0));
+    assert_in_range(clock_mono_us() - began_us, 0, WAIT_US);
+    buf_free(&text);
+    aid_close(aid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,7 +398,7 @@ int main(void)
         cmocka_unit_test(tokens_may_go_round),       cmocka_unit_test(a_token_is_not_taken_away),
         cmocka_unit_test(prune_removes_the_rest),    cmocka_unit_test(objects_are_compared),
         cmocka_unit_test(publish_tells_all_threads), cmocka_unit_test(export_has_a_limit),
-        cmocka_unit_test(a_failure_changes_nothing),
+        cmocka_unit_test(a_failure_changes_nothing), cmocka_unit_test(a_large_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
