@@ -191,17 +191,26 @@ static enum capture_reply take_request(struct capture *c, struct http_request *r
 
 /* --- answers --- */
 
-static void refuse(struct capture *c, struct http_request *req, enum capture_reply reply,
-                   const struct err *err)
+static void answer_error(struct capture *c, struct http_request *req, enum capture_reply reply,
+                         const struct err *err)
 {
     struct slice detail = SLICE_NONE;
 
     metric_add(c->metrics.refused[reply], 1);
-    log_debug("capture", "request refused", KV_STR("reason", capture_reply_code(reply)),
-              KV_SLICE("path", req->path));
     if (reply == CAPTURE_INVALID_PAYLOAD)
         detail = slice_cstr(err->text);
     capture_reply_error(req, reply, detail);
+}
+
+/* With a line at the usual level: who set a client up wrongly looks into the log first. A storm of
+ * them is collapsed there. */
+static void refuse(struct capture *c, struct http_request *req, enum capture_reply reply,
+                   const struct err *err)
+{
+    log_info("capture", "request refused", KV_STR("reason", capture_reply_code(reply)),
+             KV_STR("why", *err->text ? err->text : capture_reply_detail(reply)),
+             KV_SLICE("path", req->path), KV_SLICE("peer", req->peer));
+    answer_error(c, req, reply, err);
 }
 
 static void count_events(const struct capture *c, const struct capture_events *events)
@@ -229,7 +238,7 @@ static void on_durable(void *ctx)
         return;
     }
     log_warn("capture", "events could not be made durable, answered 503", KV_ERR(&w->err));
-    refuse(w->capture, w->req, CAPTURE_UNAVAILABLE, &w->err);
+    answer_error(w->capture, w->req, CAPTURE_UNAVAILABLE, &w->err);
 }
 
 /* SYNC. The request may be answered and gone as soon as it is resumed. */
@@ -256,7 +265,7 @@ static void append(struct capture *c, struct waiting *w, struct feed_group *grou
         return;
     }
     log_warn("capture", "events not taken, answered 503", KV_ERR(&err));
-    refuse(c, req, CAPTURE_UNAVAILABLE, &err);
+    answer_error(c, req, CAPTURE_UNAVAILABLE, &err);
 }
 
 static void on_capture(struct http_request *req, void *ctx)
@@ -268,13 +277,16 @@ static void on_capture(struct http_request *req, void *ctx)
     struct err err = ERR_INIT;
     enum capture_reply reply;
     struct waiting *w;
+    const char *why;
 
     ASSERT_THREAD(NET);
     if (req->method == HTTP_M_OPTIONS) {
         capture_reply_ok(req, false, false);
         return;
     }
-    if (atomic_load_explicit(&c->blocked, memory_order_acquire)) {
+    why = atomic_load_explicit(&c->blocked, memory_order_acquire);
+    if (why) {
+        err_set(&err, ERR_FULL, "%s", why);
         refuse(c, req, CAPTURE_UNAVAILABLE, &err);
         return;
     }
@@ -313,8 +325,8 @@ void capture_refuse(struct http_request *req, int status, const char *detail, vo
     struct capture *c = OBJ(ctx, struct capture, CAPTURE_MAGIC);
 
     metric_add(c->metrics.refused[capture_reply_of_status(status)], 1);
-    log_debug("capture", "request refused by the server", KV_I64("status", status),
-              KV_STR("why", detail));
+    log_info("capture", "request refused by the server", KV_I64("status", status),
+             KV_STR("why", detail), KV_SLICE("path", req->path), KV_SLICE("peer", req->peer));
     capture_reply_refusal(req, status, detail);
 }
 

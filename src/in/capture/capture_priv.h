@@ -41,6 +41,8 @@ enum capture_reply {
 
 /* The word that stands in `code` and in the metric's label. */
 const char *capture_reply_code(enum capture_reply reply);
+/* The usual sentence for the client. */
+const char *capture_reply_detail(enum capture_reply reply);
 /* The reply for a status that the HTTP server refuses with; BAD_REQUEST when there is none of its
  * own. */
 enum capture_reply capture_reply_of_status(int status);

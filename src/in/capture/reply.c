@@ -61,6 +61,11 @@ const char *capture_reply_code(enum capture_reply reply)
     return replies[reply].code;
 }
 
+const char *capture_reply_detail(enum capture_reply reply)
+{
+    return replies[reply].detail;
+}
+
 enum capture_reply capture_reply_of_status(int status)
 {
     for (int i = CAPTURE_BAD_REQUEST; i < CAPTURE_REPLY_COUNT; i++)

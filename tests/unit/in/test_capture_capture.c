@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "base/thread.h"
 #include "capture_aid.h"
 #include "fake_http.h"
+#include "lib/child.h"
 #include "lib/unit.h"
 
 #define OK_EVENT "{\"event\":\"x\",\"distinct_id\":\"d\",\"token\":\"phc_test_token_0001\"}"
@@ -285,6 +287,49 @@ static void refusals_leave_no_trace(void **state)
     assert_metric(f, "hedgerow_capture_events_received_total 0\n");
 }
 
+struct refusal {
+    struct fixture *fixture;
+    const char *body; /* NULL: the server itself refuses */
+};
+
+static void refuse_one(void *ctx)
+{
+    struct refusal *r = ctx;
+    struct fake_exchange x;
+
+    log_setup(LOG_INFO, LOG_CLASSIC, false);
+    if (r->body) {
+        send(r->fixture, &x, HTTP_M_POST, "", r->body);
+    } else {
+        fake_http_init(&x, HTTP_M_POST, "/e", "", SLICE_NONE);
+        capture_refuse(&x.req, 413, "The body is too large.", r->fixture->capture);
+    }
+    fake_http_fini(&x);
+}
+
+/* They were told at the level debug only: a client set up wrongly left no line. */
+static void refusals_leave_a_line(void **state)
+{
+    static const struct {
+        const char *body, *line;
+    } table[] = {
+        {"{\"event\":\"x\",\"token\":\"nobody\"}",
+         "request refused module=capture reason=invalid_api_key why=\"Project API key invalid."},
+        {"{\"a\":1,}", "reason=invalid_payload why=\"Malformed request data: Invalid JSON"},
+        {NULL, "request refused by the server module=capture status=413 why=\"The body is too "
+               "large.\" path=/e peer=127.0.0.1\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct refusal r = {.fixture = *state, .body = table[i].body};
+        char *out = child_output(1, refuse_one, &r);
+
+        if (!strstr(out, table[i].line))
+            fail_msg("'%s' is not in '%s'", table[i].line, out);
+        mem_free(out);
+    }
+}
+
 static void a_sole_event_too_big_is_413(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +484,7 @@ int main(void)
         CASE(nothing_left_answers_at_once),
         CASE(blocked_is_503_but_preflights_pass),
         CASE(refusals_leave_no_trace),
+        CASE(refusals_leave_a_line),
         CASE(a_sole_event_too_big_is_413),
         CASE(teams_follow_the_directory),
         CASE(reads_forms),
