@@ -33,6 +33,7 @@ struct client {
     struct buf name, value; /* of the header being read */
     bool is_done;
     bool is_ended; /* on_data wants no more */
+    bool is_odd;   /* the status is none */
     bool is_over;  /* the body is larger than the reply may hold */
 };
 
@@ -242,6 +243,9 @@ static int on_headers(llhttp_t *ll)
 
     ll->upgrade = 0;
     c->reply->status = ll->status_code;
+    c->is_odd = c->reply->status < 100;
+    if (c->is_odd)
+        return -1;
     return strcmp(c->call->method, "HEAD") == 0; // 1: no body follows, whatever the head says
 }
 
@@ -272,6 +276,8 @@ static bool fault(struct client *c, struct err *err)
 {
     if (c->is_over)
         return err_set(err, ERR_LIMIT, "the answer is larger than %zu bytes", c->reply->body.max);
+    if (c->is_odd)
+        return err_set(err, ERR_CORRUPT, "the answer has the status %03d", c->reply->status);
     return err_set(err, ERR_CORRUPT, "the answer is not HTTP/1.1: %s",
                    llhttp_get_error_reason(&c->ll));
 }

@@ -120,6 +120,7 @@ static void answers(void **state)
         {"HTTP/1.1 200", NULL, 0, -1, ERR_RETRY},
         {"", NULL, 0, -1, ERR_RETRY},
         {"SSH-2.0-x\r\n", NULL, 0, -1, ERR_CORRUPT},
+        {"HTTP/1.1 006 x\r\nContent-Length: 1\r\n\r\nx", NULL, 6, -1, ERR_CORRUPT},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"
          "0123456789012345678901234567890123456789012345678901234567890123456789",
          NULL, 200, -1, ERR_LIMIT},
