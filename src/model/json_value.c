@@ -263,17 +263,28 @@ bool json_string_form(yyjson_val *v, struct buf *out)
     }
 }
 
-yyjson_val *json_member(yyjson_val *object, struct slice key)
+void json_members(yyjson_val *object, const struct json_wanted *wanted, size_t count)
 {
     yyjson_obj_iter it = yyjson_obj_iter_with(object);
-    yyjson_val *found = NULL;
     yyjson_val *name;
 
+    for (size_t i = 0; i < count; i++)
+        *wanted[i].value = NULL;
     while ((name = yyjson_obj_iter_next(&it))) {
-        if (unsafe_yyjson_get_len(name) == key.len &&
-            memcmp(unsafe_yyjson_get_str(name), key.ptr, key.len) == 0)
-            found = yyjson_obj_iter_get_val(name);
+        size_t len = unsafe_yyjson_get_len(name);
+
+        for (size_t i = 0; i < count; i++)
+            if (len == wanted[i].name.len &&
+                memcmp(unsafe_yyjson_get_str(name), wanted[i].name.ptr, len) == 0)
+                *wanted[i].value = yyjson_obj_iter_get_val(name);
     }
+}
+
+yyjson_val *json_member(yyjson_val *object, struct slice key)
+{
+    yyjson_val *found;
+
+    json_members(object, &(struct json_wanted){key, &found}, 1);
     return found;
 }
 

@@ -58,6 +58,12 @@ bool json_is_truthy(yyjson_val *v); /* NULL, null, false, 0, "" are not */
 bool json_string_form(yyjson_val *v, struct buf *out);
 /* Last member of that name, NULL when absent. */
 yyjson_val *json_member(yyjson_val *object, struct slice key);
+struct json_wanted {
+    struct slice name;
+    yyjson_val **value;
+};
+/* The same for several names in one walk; all NULL when `object` is none. */
+void json_members(yyjson_val *object, const struct json_wanted *wanted, size_t count);
 static inline struct slice json_text(yyjson_val *string) /* of a string value */
 {
     return slice_make(yyjson_get_str(string), yyjson_get_len(string));

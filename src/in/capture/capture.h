@@ -1,7 +1,7 @@
 /* capture.h - the PostHog capture API: request bodies become event groups in the feed.
  *
- * Runs on NET threads. A 2xx is sent only after the feed said the group is durable (GIF and beacon
- * answers too).
+ * Runs on NET threads. A 2xx is sent only after the feed said the group is durable (the 204 of a
+ * beacon too).
  */
 #pragma once
 

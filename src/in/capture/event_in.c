@@ -44,75 +44,29 @@ struct reader {
 
 /* --- members --- */
 
-static bool is_key(yyjson_val *key, struct slice name)
-{
-    return slice_eq(json_text(key), name);
-}
-
 static void find_event_members(yyjson_val *object, struct event_members *m)
 {
-    size_t at, count;
-    yyjson_val *key, *value;
+    const struct json_wanted wanted[] = {
+        {SLICE("event"), &m->event},
+        {SLICE("uuid"), &m->uuid},
+        {SLICE("$distinct_id"), &m->dollar_distinct_id},
+        {SLICE("distinct_id"), &m->distinct_id},
+        {SLICE("properties"), &m->properties},
+    };
 
-    *m = (struct event_members){.event = NULL};
-    yyjson_obj_foreach(object, at, count, key, value)
-    {
-        switch (yyjson_get_len(key)) {
-        case 4:
-            if (is_key(key, SLICE("uuid")))
-                m->uuid = value;
-            break;
-        case 5:
-            if (is_key(key, SLICE("event")))
-                m->event = value;
-            break;
-        case 10:
-            if (is_key(key, SLICE("properties")))
-                m->properties = value;
-            break;
-        case 11:
-            if (is_key(key, SLICE("distinct_id")))
-                m->distinct_id = value;
-            break;
-        case 12:
-            if (is_key(key, SLICE("$distinct_id")))
-                m->dollar_distinct_id = value;
-            break;
-        default:
-            break;
-        }
-    }
+    json_members(object, wanted, ARRAY_LEN(wanted));
 }
 
 static void find_property_members(yyjson_val *object, struct property_members *m)
 {
-    size_t at, count;
-    yyjson_val *key, *value;
+    const struct json_wanted wanted[] = {
+        {SLICE("distinct_id"), &m->distinct_id},
+        {SLICE("$insert_id"), &m->insert_id},
+        {SLICE("$snapshot_data"), &m->snapshot_data},
+        {SLICE("$session_id"), &m->session_id},
+    };
 
-    *m = (struct property_members){.distinct_id = NULL};
-    if (!object)
-        return;
-    yyjson_obj_foreach(object, at, count, key, value)
-    {
-        switch (yyjson_get_len(key)) {
-        case 10:
-            if (is_key(key, SLICE("$insert_id")))
-                m->insert_id = value;
-            break;
-        case 11:
-            if (is_key(key, SLICE("distinct_id")))
-                m->distinct_id = value;
-            else if (is_key(key, SLICE("$session_id")))
-                m->session_id = value;
-            break;
-        case 14:
-            if (is_key(key, SLICE("$snapshot_data")))
-                m->snapshot_data = value;
-            break;
-        default:
-            break;
-        }
-    }
+    json_members(object, wanted, ARRAY_LEN(wanted));
 }
 
 /* --- distinct id --- */

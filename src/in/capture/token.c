@@ -13,42 +13,15 @@ struct token_members {
     yyjson_val *dollar_token, *token, *api_key, *properties, *project_id;
 };
 
-static bool is_key(yyjson_val *key, struct slice name)
-{
-    return slice_eq(json_text(key), name);
-}
-
 static void find_members(yyjson_val *object, struct token_members *m)
 {
-    size_t at, count;
-    yyjson_val *key, *value;
+    const struct json_wanted wanted[] = {
+        {SLICE("$token"), &m->dollar_token},   {SLICE("token"), &m->token},
+        {SLICE("api_key"), &m->api_key},       {SLICE("properties"), &m->properties},
+        {SLICE("project_id"), &m->project_id},
+    };
 
-    *m = (struct token_members){.token = NULL};
-    yyjson_obj_foreach(object, at, count, key, value)
-    {
-        switch (yyjson_get_len(key)) {
-        case 5:
-            if (is_key(key, SLICE("token")))
-                m->token = value;
-            break;
-        case 6:
-            if (is_key(key, SLICE("$token")))
-                m->dollar_token = value;
-            break;
-        case 7:
-            if (is_key(key, SLICE("api_key")))
-                m->api_key = value;
-            break;
-        case 10:
-            if (is_key(key, SLICE("properties")))
-                m->properties = value;
-            else if (is_key(key, SLICE("project_id")))
-                m->project_id = value;
-            break;
-        default:
-            break;
-        }
-    }
+    json_members(object, wanted, ARRAY_LEN(wanted));
 }
 
 static struct slice token_of_object(yyjson_val *object)

@@ -145,7 +145,7 @@ static void answers_only_after_the_sync(void **state)
     fake_http_fini(&x);
 }
 
-static void waits_with_beacons_and_pixels_too(void **state)
+static void waits_with_beacons_and_gets_too(void **state)
 {
     struct fixture *f = *state;
     struct fake_exchange x;
@@ -478,7 +478,7 @@ int main(void)
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(answers_only_after_the_sync),
-        CASE(waits_with_beacons_and_pixels_too),
+        CASE(waits_with_beacons_and_gets_too),
         CASE(a_failed_sync_is_503),
         CASE(a_feed_that_refuses),
         CASE(nothing_left_answers_at_once),

@@ -247,6 +247,17 @@ static void test_member(void **state)
     assert_int_equal(yyjson_get_int(json_member(doc.root, SLICE(""))), 4);
     assert_null(json_member(doc.root, SLICE("b")));
     assert_null(json_member(json_member(doc.root, SLICE("a")), SLICE("b")));
+    yyjson_val *a = doc.root, *ab = NULL, *b = doc.root;
+    const struct json_wanted wanted[] = {{SLICE("b"), &b}, {SLICE("ab"), &ab}, {SLICE("a"), &a}};
+    json_members(doc.root, wanted, ARRAY_LEN(wanted));
+    assert_int_equal(yyjson_get_int(a), 3);
+    assert_int_equal(yyjson_get_int(ab), 2);
+    assert_null(b);
+    json_members(a, wanted, ARRAY_LEN(wanted)); /* not an object */
+    assert_true(!a && !ab && !b);
+    b = doc.root;
+    json_members(NULL, wanted, ARRAY_LEN(wanted));
+    assert_null(b);
     json_doc_free(&doc);
 }
 
