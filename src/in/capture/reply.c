@@ -126,6 +126,19 @@ void capture_reply_refusal(struct http_request *req, int status, const char *det
 
 /* --- CORS --- */
 
+/* RFC 3986 §3.1 */
+static bool is_scheme(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!is_letter && (i == 0 || c == 0 || !strchr("0123456789+-.", c)))
+            return false;
+    }
+    return s.len > 0;
+}
+
 struct slice capture_reply_origin(struct slice header)
 {
     struct slice origin = slice_trim(header), rest;
@@ -134,7 +147,7 @@ struct slice capture_reply_origin(struct slice header)
 
     if (slice_eq(origin, SLICE("null")))
         return origin;
-    if (colon < 1)
+    if (colon < 1 || !is_scheme(slice_make(origin.ptr, (size_t)colon)))
         return SLICE_NONE;
     rest = slice_make(origin.ptr + colon, origin.len - (size_t)colon);
     if (!slice_starts(rest, SLICE("://")))

@@ -176,11 +176,16 @@ static void cuts_origins(void **state)
         {"https:///x", ""},
         {"://x", ""},
         {"a:b", ""},
+        {"chrome-extension://abc", "chrome-extension://abc"},
+        {"1a://b", ""},
+        {"a b://c", ""},
+        {"\"a\"://c", ""},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         assert_slice(capture_reply_origin(slice_cstr(table[i][0])), table[i][1]);
+    assert_slice(capture_reply_origin(SLICE("a\0b://c")), "");
 }
 
 static void adds_cors_headers(void **state)
