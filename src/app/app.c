@@ -39,9 +39,11 @@ char *app_data_path(const struct conf *conf, const char *name)
 
 void app_add_url(struct buf *out, const char *host, int64_t port)
 {
-    if (slice_eq(slice_cstr(host), SLICE("0.0.0.0")))
+    struct slice name = slice_cstr(host);
+
+    if (!name.len || slice_eq(name, SLICE("*")) || slice_eq(name, SLICE("0.0.0.0")))
         host = "127.0.0.1";
-    if (slice_eq(slice_cstr(host), SLICE("::")))
+    if (slice_eq(name, SLICE("::")))
         host = "::1";
     buf_addf(out, strchr(host, ':') ? "http://[%s]:%lld" : "http://%s:%lld", host, (long long)port);
 }

@@ -1,6 +1,7 @@
 /* The modes that need no running server of their own: help, version, healthcheck, migrate, idle,
  * check, config. */
 #include "app/app_priv.h"
+#include "app/remote.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -64,8 +65,8 @@ int mode_healthcheck(const struct conf *conf)
     struct buf url = BUF_INIT(1024);
     struct http_reply reply = {.body = BUF_INIT(64 << 10)};
 
-    buf_addf(&url, "http://127.0.0.1:%lld/_health",
-             (long long)conf_int(conf, CONF_HTTP_SERVER_PORT));
+    remote_add_urls(conf, &url, NULL);
+    buf_add_str(&url, "/_health");
     struct http_call call = {.method = "GET", .url = buf_cstr(&url), .timeout_us = 3000000};
     bool ok = http_client_call(&call, &reply, &err);
     if (!ok)

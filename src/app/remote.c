@@ -8,6 +8,11 @@
 #define STREAM_TIMEOUT_US ((int64_t)365 * 86400 * 1000000)
 #define ANSWER_BYTES_MAX  (64u << 20)
 
+static bool is_open(const struct conf *conf, enum conf_key port)
+{
+    return !conf_is_set(conf, port) || conf_int(conf, port) == 0;
+}
+
 /* A server that runs tells its ports in DATA_DIR/ports.json (they may have been chosen by the
  * system). */
 static void ports_of_running(const struct conf *conf, int64_t *capture, int64_t *admin)
@@ -18,11 +23,9 @@ static void ports_of_running(const struct conf *conf, int64_t *capture, int64_t 
     cJSON *json = fs_read_all(path, &text, &err) ? json_parse(buf_slice(&text), &err) : NULL;
     int64_t value;
 
-    if (json && !conf_is_set(conf, CONF_CAPTURE_PORT) &&
-        json_int(json_get(json, "capture"), &value))
+    if (json && is_open(conf, CONF_CAPTURE_PORT) && json_int(json_get(json, "capture"), &value))
         *capture = value;
-    if (json && !conf_is_set(conf, CONF_HTTP_SERVER_PORT) &&
-        json_int(json_get(json, "admin"), &value))
+    if (json && is_open(conf, CONF_HTTP_SERVER_PORT) && json_int(json_get(json, "admin"), &value))
         *admin = value;
     json_free(json);
     buf_free(&text);
@@ -45,17 +48,24 @@ static bool read_token(const struct conf *conf, struct buf *token, struct err *e
     return ok;
 }
 
-bool remote_open(struct remote *r, const struct conf *conf, struct err *err)
+void remote_add_urls(const struct conf *conf, struct buf *admin_url, struct buf *capture_url)
 {
     int64_t capture = conf_int(conf, CONF_CAPTURE_PORT),
             admin = conf_int(conf, CONF_HTTP_SERVER_PORT);
+
+    ports_of_running(conf, &capture, &admin);
+    app_add_url(admin_url, conf_str(conf, CONF_HTTP_SERVER_HOST), admin);
+    if (capture_url)
+        app_add_url(capture_url, conf_str(conf, CONF_CAPTURE_HOST), capture);
+}
+
+bool remote_open(struct remote *r, const struct conf *conf, struct err *err)
+{
     struct buf token = BUF_INIT(4096);
 
     *r = (struct remote){
         .base = BUF_INIT(1024), .authorization = BUF_INIT(8192), .capture = BUF_INIT(1024)};
-    ports_of_running(conf, &capture, &admin);
-    app_add_url(&r->base, conf_str(conf, CONF_HTTP_SERVER_HOST), admin);
-    app_add_url(&r->capture, conf_str(conf, CONF_CAPTURE_HOST), capture);
+    remote_add_urls(conf, &r->base, &r->capture);
     bool ok = read_token(conf, &token, err);
     buf_addf(&r->authorization, "Authorization: Bearer %.*s",
              SLICE_ARG(slice_trim(buf_slice(&token))));

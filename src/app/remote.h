@@ -12,8 +12,10 @@ struct remote {
     struct buf capture;       /* http://host:port of the capture listener */
 };
 
-/* Where the server is: settings, or DATA_DIR/ports.json of a running one when the port is not set;
- * the token from ADMIN_TOKEN or DATA_DIR/admin.token. */
+/* Where the server is: settings, or DATA_DIR/ports.json of a running one when the port is not set
+ * or 0. capture_url may be NULL. */
+void remote_add_urls(const struct conf *conf, struct buf *admin_url, struct buf *capture_url);
+/* The same, and the token from ADMIN_TOKEN or DATA_DIR/admin.token. */
 MUST_CHECK bool remote_open(struct remote *r, const struct conf *conf, struct err *err);
 void remote_close(struct remote *r);
 /* One call. The answer's JSON (caller: json_free), NULL with a sentence that tells what to do.

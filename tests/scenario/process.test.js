@@ -3,11 +3,12 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const net = require('node:net');
 const { after, test } = require('node:test');
 const { startHedgerow, waitFor } = require('../lib/hedgerow.js');
-const { killAll, launch, tempDir } = require('../lib/cli.js');
+const { killAll, launch, run, tempDir } = require('../lib/cli.js');
 
 after(killAll);
 
@@ -46,4 +47,19 @@ test('idle connections leave descriptors for the queue', async () => {
   assert.equal((await server.admin('/_health')).status, 200);
   for (const s of idle) s.destroy();
   await server.stop();
+});
+
+test('the health check finds the server wherever it listens', async (t) => {
+  const has6 = Object.values(os.networkInterfaces()).flat().some((a) => a.address === '::1');
+  for (const host of ['127.0.0.3', '0.0.0.0', '*', ...(has6 ? ['::1'] : [])]) {
+    const env = { DATA_DIR: tempDir(t), CAPTURE_PORT: '0', HTTP_SERVER_HOST: host, ADMIN_TOKEN: 'x' };
+    const p = launch([], { env: { ...env, HTTP_SERVER_PORT: '0' } });
+    const { admin } = await p.ports(env.DATA_DIR);
+    for (const port of [undefined, '0', String(admin)]) {
+      const check = await run(['--healthcheck'], { env: port === undefined ? env : { ...env, HTTP_SERVER_PORT: port } });
+      assert.equal(check.code, 0, `${host} ${port}: ${check.output}`);
+    }
+    assert.equal((await p.signalled('SIGTERM')).code, 0);
+    assert.equal((await run(['--healthcheck'], { env: { ...env, HTTP_SERVER_PORT: String(admin) } })).code, 1);
+  }
 });
