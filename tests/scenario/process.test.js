@@ -54,7 +54,8 @@ test('the health check finds the server wherever it listens', async (t) => {
   for (const host of ['127.0.0.3', '0.0.0.0', '*', ...(has6 ? ['::1'] : [])]) {
     const env = { DATA_DIR: tempDir(t), CAPTURE_PORT: '0', HTTP_SERVER_HOST: host, ADMIN_TOKEN: 'x' };
     const p = launch([], { env: { ...env, HTTP_SERVER_PORT: '0' } });
-    const { admin } = await p.ports(env.DATA_DIR);
+    await p.says('All systems go');
+    const { admin } = JSON.parse(fs.readFileSync(path.join(env.DATA_DIR, 'ports.json'), 'utf8'));
     for (const port of [undefined, '0', String(admin)]) {
       const check = await run(['--healthcheck'], { env: port === undefined ? env : { ...env, HTTP_SERVER_PORT: port } });
       assert.equal(check.code, 0, `${host} ${port}: ${check.output}`);
