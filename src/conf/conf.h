@@ -60,13 +60,6 @@ const char *conf_str(const struct conf *c, enum conf_key key); /* "" when empty 
 bool conf_is_set(const struct conf *c, enum conf_key key);     /* given explicitly and not empty */
 enum conf_origin conf_origin(const struct conf *c, enum conf_key key);
 
-/* CPUs that the process may use: online, affinity, cgroup quota rounded up; at least 1. Any thread.
- */
-unsigned conf_cpu_count(void);
-/* Value of a thread count setting (WORKER_CONCURRENCY, HTTP_THREADS), where 0 means conf_cpu_count.
- */
-unsigned conf_threads(const struct conf *c, enum conf_key key);
-
 const char *conf_key_name(enum conf_key key);
 /* The value in force as text, secrets as ***; appended. */
 bool conf_print_value(const struct conf *c, enum conf_key key, struct buf *out);
