@@ -275,6 +275,8 @@ static uint64_t hash_of(const struct store_sqlite *s, const struct change *c)
 {
     if (c->kind == CHANGE_PERSON)
         return store_hash_id(c->object_id);
+    if (c->kind == CHANGE_DISTINCT_ID)
+        return distinct_id_hash(s, c->team_id, c->key);
     return store_hash(s, c->kind | (c->kind == CHANGE_GROUP ? (unsigned)c->object_id << 8 : 0),
                       c->team_id, c->key);
 }

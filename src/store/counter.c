@@ -50,24 +50,37 @@ static struct counter_entry *add_entry(struct counters *c)
     return &c->batch[c->count++];
 }
 
+static bool counts(const struct counter_entry *e, enum store_count what, int64_t team_id,
+                   int64_t minute, struct slice event)
+{
+    return e->what == what && e->team_id == team_id && e->minute == minute &&
+           slice_eq(e->name, event);
+}
+
 void counter_op_count(void *self, enum store_count what, int64_t team_id, int64_t at_us,
                       struct slice event)
 {
     struct store_sqlite *s = store_self(self);
     struct counters *c = &s->counters;
     int64_t minute = minute_of(at_us);
-    uint64_t hash = store_hash(s, 0x200u + what, team_id, event) ^ store_hash_id(minute);
     size_t walk = HASH_INDEX_START;
+    uint64_t hash;
 
+    if (c->count && counts(&c->batch[c->last], what, team_id, minute, event)) {
+        c->batch[c->last].count++;
+        return;
+    }
+    hash = store_hash(s, 0x200u + what, team_id, event) ^ store_hash_id(minute);
     for (uint32_t *at; (at = hash_index_next(&c->batch_index, hash, &walk));) {
         struct counter_entry *e = &c->batch[*at];
-        if (e->hash == hash && e->what == what && e->team_id == team_id && e->minute == minute &&
-            slice_eq(e->name, event)) {
+        if (e->hash == hash && counts(e, what, team_id, minute, event)) {
             e->count++;
+            c->last = *at;
             return;
         }
     }
     hash_index_add(&c->batch_index, hash, (uint32_t)c->count);
+    c->last = c->count;
     *add_entry(c) = (struct counter_entry){.minute = minute,
                                            .team_id = team_id,
                                            .name = store_arena_dup(s, event),
@@ -144,6 +157,6 @@ void counter_forget(struct store_sqlite *s, bool committed)
     if (!committed && s->counters.has_new_names)
         lru_clear(s->counters.names_of);
     s->counters.has_new_names = false;
-    s->counters.count = 0;
+    s->counters.count = s->counters.last = 0;
     hash_index_clear(&s->counters.batch_index);
 }

@@ -44,6 +44,20 @@ void distinct_id_close(struct store_sqlite *s)
     hash_index_free(&s->ids.batch_index);
 }
 
+static bool is_last(const struct store_sqlite *s, int64_t team_id, struct slice key)
+{
+    const struct id_entry *last = s->ids.last;
+
+    return last && last->team_id == team_id && slice_eq(last->key, key);
+}
+
+/* The same as in event_index, so that an event whose person was looked up needs no second one. */
+uint64_t distinct_id_hash(const struct store_sqlite *s, int64_t team_id, struct slice key)
+{
+    return is_last(s, team_id, key) ? s->ids.last->hash
+                                    : event_index_hash(s, INDEX_DISTINCT_ID, team_id, key);
+}
+
 static struct id_entry *find_overlay(const struct store_sqlite *s, int64_t team_id,
                                      struct slice key, uint64_t hash)
 {
@@ -116,17 +130,23 @@ static bool load_folded(struct store_sqlite *s, struct id_entry *e, struct err *
 bool distinct_id_find(struct store_sqlite *s, int64_t team_id, struct slice key,
                       struct id_entry **entry, struct err *err)
 {
-    uint64_t hash = store_hash(s, CHANGE_DISTINCT_ID, team_id, key);
-    struct id_entry found = {.team_id = team_id, .key = key, .hash = hash};
+    struct id_entry found = {.team_id = team_id, .key = key};
     bool is_logged = false;
 
-    *entry = find_overlay(s, team_id, key, hash);
-    if (*entry)
+    if (is_last(s, team_id, key)) {
+        *entry = s->ids.last;
         return true;
+    }
+    found.hash = event_index_hash(s, INDEX_DISTINCT_ID, team_id, key);
+    *entry = find_overlay(s, team_id, key, found.hash);
+    if (*entry) {
+        s->ids.last = *entry;
+        return true;
+    }
     if (!load_cached(s, &found) &&
         (!load_logged(s, &found, &is_logged, err) || (!is_logged && !load_folded(s, &found, err))))
         return false;
-    *entry = add_overlay(s, team_id, key, hash);
+    *entry = s->ids.last = add_overlay(s, team_id, key, found.hash);
     found.key = (*entry)->key;
     **entry = found;
     return true;
@@ -199,7 +219,7 @@ static bool list_folded(struct store_sqlite *s, struct person_entry *person, str
     while ((step = db_step(q, err)) == DB_ROW) {
         int64_t team_id = db_col_i64(q, 0);
         struct slice key = db_col_text(q, 1);
-        uint64_t hash = store_hash(s, CHANGE_DISTINCT_ID, team_id, key);
+        uint64_t hash = distinct_id_hash(s, team_id, key);
         struct change c = {.kind = CHANGE_DISTINCT_ID, .team_id = team_id, .key = key};
         struct id_entry *e;
         bool is_logged;
@@ -245,6 +265,7 @@ bool distinct_id_list(struct store_sqlite *s, struct person_entry *person, struc
 void distinct_id_forget(struct store_sqlite *s)
 {
     s->ids.batch.count = 0;
+    s->ids.last = NULL;
     hash_index_clear(&s->ids.batch_index);
 }
 

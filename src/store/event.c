@@ -20,6 +20,7 @@ static const char sql_by_id[] =
 
 bool event_open(struct store_sqlite *s, struct err *err)
 {
+    s->events.asked_hash = store_hash_uuid(s->hash_key, &s->events.asked);
     dedupe_init(&s->dedupe, s->opt.dedupe_window_us, s->opt.dedupe_bytes_max);
     return store_prepare(s, &s->events.insert, sql_insert, err) &&
            store_prepare(s, &s->events.by_id, sql_by_id, err);
@@ -33,6 +34,16 @@ void event_close(struct store_sqlite *s)
 }
 
 /* --- duplicates */
+
+/* Most uuids come twice in a row: event_seen, then event_insert. */
+static uint64_t hash_of(struct store_sqlite *s, const struct uuid *uuid)
+{
+    if (!uuid_eq(&s->events.asked, uuid)) {
+        s->events.asked = *uuid;
+        s->events.asked_hash = store_hash_uuid(s->hash_key, uuid);
+    }
+    return s->events.asked_hash;
+}
 
 static bool batch_has(const struct store_sqlite *s, int64_t team_id, const struct uuid *uuid,
                       uint64_t hash)
@@ -91,7 +102,7 @@ bool event_op_seen(void *self, int64_t team_id, const struct uuid *uuid, bool *s
                    struct err *err)
 {
     struct store_sqlite *s = store_self(self);
-    uint64_t hash = store_hash_uuid(s->hash_key, uuid);
+    uint64_t hash = hash_of(s, uuid);
     struct search search = {.s = s, .team_id = team_id, .uuid = uuid};
 
     *seen = false;
@@ -139,8 +150,8 @@ bool event_op_insert(void *self, const struct event_row *row, int64_t *id, struc
     bind_row(s->events.insert, row, x.id);
     if (!db_run(s->events.insert, err))
         return store_failed(s, err);
-    x.distinct_id = event_index_hash(s, INDEX_DISTINCT_ID, row->team_id, row->distinct_id);
-    x.uuid = store_hash_uuid(s->hash_key, &row->uuid);
+    x.distinct_id = distinct_id_hash(s, row->team_id, row->distinct_id);
+    x.uuid = hash_of(s, &row->uuid);
     x.event = event_index_hash(s, INDEX_EVENT, row->team_id, row->event);
     event_index_add(s, &x);
     if (row->is_uuid_checked && s->dedupe.window_us > 0)

@@ -192,10 +192,12 @@ struct distinct_ids {
     struct lru *lru;
     struct pointers batch; /* struct id_entry */
     struct hash_index batch_index;
+    struct id_entry *last; /* that was looked up in this batch */
 };
 
 MUST_CHECK bool distinct_id_open(struct store_sqlite *s, struct err *err);
 void distinct_id_close(struct store_sqlite *s);
+uint64_t distinct_id_hash(const struct store_sqlite *s, int64_t team_id, struct slice key);
 /* The entry of a distinct id, also when nobody has it. */
 MUST_CHECK bool distinct_id_find(struct store_sqlite *s, int64_t team_id, struct slice key,
                                  struct id_entry **entry, struct err *err);
@@ -255,6 +257,8 @@ struct events {
     size_t uuid_count, uuid_cap;
     struct hash_index uuid_index;
     uint64_t batch_count;
+    struct uuid asked; /* the last uuid that was looked for, and its hash */
+    uint64_t asked_hash;
 };
 
 MUST_CHECK bool event_open(struct store_sqlite *s, struct err *err);
@@ -444,6 +448,7 @@ struct counters {
     struct counter_entry *batch;
     size_t count, cap;
     struct hash_index batch_index;
+    size_t last;          /* entry of the batch that was counted last */
     struct lru *names_of; /* (team, minute) -> struct map of known names */
     bool has_new_names;   /* since begin */
 };
