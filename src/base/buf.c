@@ -190,14 +190,6 @@ bool buf_add_json_str(struct buf *b, struct slice s)
     return false;
 }
 
-void buf_remove_front(struct buf *b, size_t len)
-{
-    CHECK(len <= b->len);
-    b->len -= len;
-    if (b->len && len)
-        memmove(b->ptr, b->ptr + len, b->len);
-}
-
 const char *buf_cstr(struct buf *b)
 {
     if (!grow(b, 0, 1))

@@ -30,7 +30,6 @@ bool buf_add_u64(struct buf *b, uint64_t value); /* decimal text */
 bool buf_add_i64(struct buf *b, int64_t value);
 /* A JSON string with quotes: escapes " \ and control characters, invalid UTF-8 becomes U+FFFD. */
 bool buf_add_json_str(struct buf *b, struct slice s);
-void buf_remove_front(struct buf *b, size_t len);
 /* Adds a NUL that does not count in len, and returns the text ("" when that is impossible). */
 const char *buf_cstr(struct buf *b);
 

@@ -174,14 +174,3 @@ void hash_sha256(struct slice bytes, uint8_t out[32])
 {
     CHECK(mbedtls_sha256(or_empty(bytes), bytes.len, out, 0) == 0);
 }
-
-void hash_hex(const uint8_t *bytes, size_t len, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = '\0';
-}

@@ -12,4 +12,3 @@ uint64_t hash_keyed(const uint64_t key[2], struct slice bytes);
 void hash_sha1(struct slice bytes, uint8_t out[20]);
 void hash_sha1_two(struct slice first, struct slice second, uint8_t out[20]); /* of both in a row */
 void hash_sha256(struct slice bytes, uint8_t out[32]);
-void hash_hex(const uint8_t *bytes, size_t len, char *out); /* lower case, 2*len+1 bytes */

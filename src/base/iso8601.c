@@ -26,11 +26,6 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
     return era * 146097 + (int64_t)day_of_era - 719468;
 }
 
-int64_t iso8601_from_civil(int64_t year, unsigned month, unsigned day)
-{
-    return days_from_civil(year, month, day) * DAY_US;
-}
-
 // Division that rounds down, for times before 1970.
 static int64_t floor_div(int64_t a, int64_t b)
 {

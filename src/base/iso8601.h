@@ -20,5 +20,4 @@ MUST_CHECK bool iso8601_parse_rfc1123(struct slice text, int64_t *us);
 char *iso8601_ms(int64_t us, char out[ISO8601_LEN_MAX]);
 /* 2022-04-30T12:00:00.123456+00:00; the fraction is left out when zero (Python's isoformat). */
 char *iso8601_python(int64_t us, char out[ISO8601_LEN_MAX]);
-int64_t iso8601_from_civil(int64_t year, unsigned month, unsigned day); /* us of midnight */
 void iso8601_to_civil(int64_t us, int *year, unsigned *month, unsigned *day);

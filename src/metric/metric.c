@@ -4,7 +4,6 @@
  * unit test that creates the metric.
  */
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "metric/metric_priv.h"
 
 #include <math.h>
@@ -275,29 +274,4 @@ void metric_observe(struct metric_histogram *h, double value)
     while (!atomic_compare_exchange_weak_explicit(&h->sum, &old, old + value, memory_order_relaxed,
                                                   memory_order_relaxed))
         continue;
-}
-
-bool metric_add_label(struct buf *out, const char *name, struct slice value)
-{
-    CHECK(name_is_valid(slice_cstr(name), true));
-    if (out->len > 0)
-        buf_add_char(out, ',');
-    buf_addf(out, "%s=\"", name);
-    while (value.len > 0) {
-        uint32_t point;
-        size_t step = utf8_get(value, &point);
-        if (step == 0)
-            buf_add_str(out, "\xef\xbf\xbd");
-        else if (point == '\n')
-            buf_add_str(out, "\\n");
-        else if (point == 0) /* labels are C texts */
-            buf_add_str(out, "\xef\xbf\xbd");
-        else if (point == '"' || point == '\\')
-            buf_addf(out, "\\%c", (int)point);
-        else
-            buf_add(out, value.ptr, step);
-        step = MAX(step, 1);
-        value = slice_make(value.ptr + step, value.len - step);
-    }
-    return buf_add_char(out, '"') && !out->is_over;
 }

@@ -20,9 +20,8 @@ struct metric_histogram;
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
-/* `labels` is the text between the braces, e.g. "outcome=\"stored\"", or NULL; metric_add_label
- * builds one from values of others. The same name may be created with several label texts; help is
- * taken from the first. */
+/* `labels` is the text between the braces, e.g. "outcome=\"stored\"", or NULL. The same name may be
+ * created with several label texts; help is taken from the first. */
 struct metric_counter *metric_new_counter(struct metrics *m, const char *name, const char *labels,
                                           const char *help);
 struct metric_gauge *metric_new_gauge(struct metrics *m, const char *name, const char *labels,
@@ -46,10 +45,6 @@ void metric_add(struct metric_counter *c, uint64_t n); /* NULL is legal: no-op (
 uint64_t metric_value(const struct metric_counter *c); /* NULL: 0 */
 void metric_set(struct metric_gauge *g, double value); /* NULL is legal */
 void metric_observe(struct metric_histogram *h, double value); /* NULL is legal; NaN is ignored */
-
-/* Appends `name="value"`, with a comma in front when `out` is not empty. Escapes \ " and newline;
- * invalid UTF-8 becomes U+FFFD. */
-bool metric_add_label(struct buf *out, const char *name, struct slice value);
 
 /* Prometheus text 0.0.4 (or OpenMetrics 1.0), families in order of creation. */
 bool metrics_prometheus(struct metrics *m, bool is_openmetrics, struct buf *out);

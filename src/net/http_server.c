@@ -194,7 +194,7 @@ static void make_doors(struct http_listener *l)
 {
     struct net *n = l->net;
 
-    l->door_count = l->is_on_first_loop_only ? 1 : n->loop_count;
+    l->door_count = n->loop_count;
     l->doors = mem_new_array(struct net_door, (size_t)l->door_count);
     for (int i = 0; i < l->door_count; i++) {
         struct net_door *door = &l->doors[i];
@@ -223,7 +223,6 @@ struct http_listener *net_listen(struct net *n, const struct http_listener_optio
     l->refuse = opt->refuse;
     l->answer = opt->answer;
     l->ctx = opt->ctx;
-    l->is_on_first_loop_only = opt->on_first_loop_only;
     take_limits(l, &opt->limits);
     for (size_t i = 0; i < opt->route_count; i++) {
         CHECK(opt->routes[i].body_bytes_max <= BODY_BYTES_MAX);

@@ -144,7 +144,6 @@ struct http_listener_options {
     http_answer_fn *answer; /* may be NULL */
     void *ctx;
     struct http_limits limits;
-    bool on_first_loop_only;
 };
 
 struct net;

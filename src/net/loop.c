@@ -24,12 +24,6 @@ struct loop {
     atomic_bool is_stopping;
 };
 
-struct loop_timer {
-    struct event event;
-    loop_fn *fn;
-    void *ctx;
-};
-
 static void wake(void *ctx)
 {
     struct loop *l = ctx;
@@ -145,35 +139,4 @@ void loop_post(struct loop *l, struct loop_msg *m)
 struct event_base *loop_base(struct loop *l)
 {
     return l->base;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *ctx)
-{
-    struct loop_timer *t = ctx;
-
-    UNUSED(fd);
-    UNUSED(what);
-    t->fn(t->ctx);
-}
-
-struct loop_timer *loop_timer_new(struct loop *l, int64_t interval_us, bool is_repeating,
-                                  loop_fn *fn, void *ctx)
-{
-    struct loop_timer *t = mem_new(struct loop_timer);
-    struct timeval tv = {.tv_sec = interval_us / 1000000, .tv_usec = interval_us % 1000000};
-
-    CHECK(interval_us >= 0);
-    t->fn = fn;
-    t->ctx = ctx;
-    CHECK(event_assign(&t->event, l->base, -1, is_repeating ? EV_PERSIST : 0, on_timer, t) == 0);
-    CHECK(event_add(&t->event, &tv) == 0);
-    return t;
-}
-
-void loop_timer_free(struct loop_timer *t)
-{
-    if (!t)
-        return;
-    event_del(&t->event);
-    mem_free(t);
 }

@@ -28,10 +28,3 @@ void loop_stop(struct loop *l); /* any thread; a loop that does not run yet ends
  * the loop cost one wake-up. */
 void loop_post(struct loop *l, struct loop_msg *m);
 struct event_base *loop_base(struct loop *l);
-
-struct loop_timer;
-/* Runs fn every interval_us (or once) on the loop. Loop's thread only, or before it runs.
- * To be freed before the loop. */
-struct loop_timer *loop_timer_new(struct loop *l, int64_t interval_us, bool is_repeating,
-                                  loop_fn *fn, void *ctx);
-void loop_timer_free(struct loop_timer *t);

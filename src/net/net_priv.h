@@ -1,9 +1,9 @@
 /* net_priv.h - what the files of the HTTP server share.
  *
- * struct net has one net_loop per NET thread; an http_listener has one net_door on each (or only on
- * the first); a door lets in http_conns. While a request is being read or answered, its connection
- * has an http_exchange, which holds all that the handler sees and may outlive the connection.
- * Everything below a net_loop belongs to its thread; http_listener's counters are atomic.
+ * struct net has one net_loop per NET thread; an http_listener has one net_door on each; a door
+ * lets in http_conns. While a request is being read or answered, its connection has an
+ * http_exchange, which holds all that the handler sees and may outlive the connection. Everything
+ * below a net_loop belongs to its thread; http_listener's counters are atomic.
  */
 #pragma once
 
@@ -51,7 +51,6 @@ struct http_listener {
     void *ctx;
     struct http_limits limits;
     int64_t wait_us[HTTP_WAIT_COUNT];
-    bool is_on_first_loop_only;
     struct net_door *doors;
     int door_count;
     atomic_size_t connections;

@@ -134,20 +134,6 @@ static void a_json_string_goes_in_whole_or_not_at_all(void **state)
     }
 }
 
-static void removing_from_the_front(void **state)
-{
-    struct buf b = BUF_INIT(100);
-
-    UNUSED(state);
-    buf_remove_front(&b, 0);
-    buf_add_str(&b, "abcdef");
-    buf_remove_front(&b, 2);
-    assert_content(&b, "cdef");
-    buf_remove_front(&b, 4);
-    assert_int_equal(b.len, 0);
-    buf_free(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,7 +143,6 @@ int main(void)
         cmocka_unit_test(growth_is_bounded),
         cmocka_unit_test(json_strings),
         cmocka_unit_test(a_json_string_goes_in_whole_or_not_at_all),
-        cmocka_unit_test(removing_from_the_front),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 #include "base/hash.h"
 #include "unit.h"
 
+#include <stdio.h>
+
 // Expected values come from other implementations (the xxhash and siphash24 packages of Python).
 static void xxh64_is_that_of_the_specification(void **state)
 {
@@ -82,9 +84,10 @@ static void keyed_is_siphash_1_3(void **state)
 
 static void assert_hex(const uint8_t *bytes, size_t len, const char *hex)
 {
-    char text[65];
+    char text[65] = "";
 
-    hash_hex(bytes, len, text);
+    for (size_t i = 0; i < len; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     assert_string_equal(text, hex);
 }
 
@@ -105,7 +108,6 @@ static void digests(void **state)
     assert_hex(out, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     hash_sha256(SLICE_NONE, out);
     assert_hex(out, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    assert_hex(out, 0, "");
 }
 
 int main(void)

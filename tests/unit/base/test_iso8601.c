@@ -216,20 +216,16 @@ static void formats(void **state)
 static void the_calendar_is_right(void **state)
 {
     static const unsigned char lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int64_t us = iso8601_from_civil(1600, 1, 1);
+    int64_t us = INT64_C(-11676096000) * 1000000;
     int year = 1600;
     unsigned month = 1, day = 1;
 
     UNUSED(state);
-    assert_int_equal(iso8601_from_civil(1970, 1, 1), 0);
-    assert_int_equal(iso8601_from_civil(1970, 1, 2), DAY_US);
-    assert_int_equal(iso8601_from_civil(0, 1, 1), INT64_C(-62167219200) * 1000000);
     for (; year < 2400; us += DAY_US) {
         bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
         int y;
         unsigned m, d;
 
-        assert_int_equal(iso8601_from_civil(year, month, day), us);
         iso8601_to_civil(us, &y, &m, &d);
         assert_true(y == year && m == month && d == day);
         iso8601_to_civil(us + DAY_US - 1, &y, &m, &d);

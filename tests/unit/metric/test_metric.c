@@ -162,24 +162,6 @@ static void wrong_metrics_are_bugs_of_ours(void **state)
     }
 }
 
-static void labels_are_escaped(void **state)
-{
-    struct buf out = BUF_INIT(1000);
-    struct metrics *m = metrics_new();
-
-    UNUSED(state);
-    assert_true(metric_add_label(&out, "a", SLICE("q\"b\\n\nu\xc3\xbc")));
-    assert_true(metric_add_label(&out, "b", SLICE("\xff\0")));
-    assert_true(metric_add_label(&out, "c", SLICE_NONE));
-    assert_string_equal(buf_cstr(&out),
-                        "a=\"q\\\"b\\\\n\\nu\xc3\xbc\",b=\"\xef\xbf\xbd\xef\xbf\xbd\",c=\"\"");
-    metric_new_gauge(m, "g", buf_cstr(&out), "G.");
-    metrics_free(m);
-    out.max = out.len + 3;
-    assert_false(metric_add_label(&out, "d", SLICE("long")));
-    buf_free(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,7 +170,6 @@ int main(void)
         cmocka_unit_test(observations_fall_into_their_bucket),
         cmocka_unit_test(threads_lose_nothing),
         cmocka_unit_test(wrong_metrics_are_bugs_of_ours),
-        cmocka_unit_test(labels_are_escaped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,6 +337,12 @@ static inline const char *aid_header(struct aid_reply *r, const char *name)
     return NULL;
 }
 
+static inline void aid_drop_front(struct buf *in, size_t len)
+{
+    memmove(in->ptr, in->ptr + len, in->len - len);
+    in->len -= len;
+}
+
 static inline void aid_need(int fd, struct buf *in, size_t len)
 {
     while (in->len < len)
@@ -354,11 +360,11 @@ static inline void aid_chunks(int fd, struct buf *in, struct buf *body)
             assert_true(aid_recv(fd, in) > 0);
         size = strtoul(buf_cstr(in), &end, 16);
         assert_true(end[0] == '\r' && end > in->ptr);
-        buf_remove_front(in, (size_t)(end - in->ptr) + 2);
+        aid_drop_front(in, (size_t)(end - in->ptr) + 2);
         aid_need(fd, in, size + 2);
         assert_true(buf_add(body, in->ptr, size));
         assert_memory_equal(in->ptr + size, "\r\n", 2);
-        buf_remove_front(in, size + 2);
+        aid_drop_front(in, size + 2);
     } while (size);
 }
 
@@ -372,7 +378,7 @@ static inline int aid_read(int fd, struct buf *in, struct aid_reply *r, bool is_
     while (!(end = strstr(buf_cstr(in), "\r\n\r\n")))
         assert_true(aid_recv(fd, in) > 0);
     assert_true(buf_add(&r->head, in->ptr, (size_t)(end - in->ptr) + 2));
-    buf_remove_front(in, r->head.len + 2);
+    aid_drop_front(in, r->head.len + 2);
     assert_int_equal(sscanf(buf_cstr(&r->head), "HTTP/1.1 %d ", &r->status), 1);
     if (is_head || r->status == 204 || r->status < 200)
         return r->status;
@@ -383,7 +389,7 @@ static inline int aid_read(int fd, struct buf *in, struct aid_reply *r, bool is_
 
         aid_need(fd, in, len);
         assert_true(buf_add(&r->body, in->ptr, len));
-        buf_remove_front(in, len);
+        aid_drop_front(in, len);
     } else {
         while (aid_recv(fd, in) > 0)
             ;

@@ -197,21 +197,6 @@ static void metrics_tell_classes_and_connections(void **state)
     aid_fini(&a);
 }
 
-static void one_loop_may_serve_a_listener_alone(void **state)
-{
-    struct aid a;
-    struct aid_reply r = {.status = 0};
-
-    (void)state;
-    aid_init(&a);
-    a.opt.on_first_loop_only = true;
-    aid_start(&a, 2);
-    for (int i = 0; i < 8; i++)
-        assert_int_equal(aid_call(&a, GET, &r), 200);
-    aid_reply_free(&r);
-    aid_fini(&a);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,7 +207,6 @@ int main(void)
         cmocka_unit_test(stop_closes_everything),
         cmocka_unit_test(connections_over_the_limit_get_503),
         cmocka_unit_test(metrics_tell_classes_and_connections),
-        cmocka_unit_test(one_loop_may_serve_a_listener_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

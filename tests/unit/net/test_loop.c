@@ -110,35 +110,6 @@ static void posts_may_post(void **state)
     assert_int_equal(count, 5);
 }
 
-static void tick(void *ctx)
-{
-    struct ran *r = ctx;
-
-    if (++*r->count == 3)
-        loop_stop(r->loop);
-}
-
-static void timers(void **state)
-{
-    struct err err = ERR_INIT;
-    struct loop *l = loop_new(&err);
-    int count = 0, once_count = 1;
-    struct ran r = {.loop = l, .count = &count}, once = {.loop = l, .count = &once_count};
-    struct loop_timer *t = loop_timer_new(l, 2000, true, tick, &r),
-                      *o = loop_timer_new(l, 0, false, tick, &once);
-    int64_t start = clock_mono_real_us();
-
-    (void)state;
-    loop_run(l);
-    assert_int_equal(count, 3);
-    assert_int_equal(once_count, 2);
-    assert_true(clock_mono_real_us() - start >= 5000);
-    loop_timer_free(t);
-    loop_timer_free(o);
-    loop_timer_free(NULL);
-    loop_free(l);
-}
-
 static void nothing(evutil_socket_t fd, short what, void *ctx)
 {
     UNUSED(fd);
@@ -146,33 +117,41 @@ static void nothing(evutil_socket_t fd, short what, void *ctx)
     UNUSED(ctx);
 }
 
+static void stop(evutil_socket_t fd, short what, void *ctx)
+{
+    UNUSED(fd);
+    UNUSED(what);
+    loop_stop(ctx);
+}
+
 // A loop with nothing to do must not use the CPU.
 static void an_idle_loop_sleeps(void **state)
 {
+    static const struct timeval later = {.tv_usec = 100000};
     struct err err = ERR_INIT;
     struct loop *l = loop_new(&err);
     struct timespec used;
-    int count = 2;
-    struct ran r = {.loop = l, .count = &count};
-    struct loop_timer *t = loop_timer_new(l, 100000, false, tick, &r);
+    struct event *end = event_new(loop_base(l), -1, 0, stop, l);
     struct event *e = event_new(loop_base(l), -1, EV_PERSIST, nothing, NULL);
 
     (void)state;
+    assert_int_equal(event_add(end, &later), 0);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     int64_t before = (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
     loop_run(l);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     assert_true((int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000 - before < 20000);
     event_free(e);
-    loop_timer_free(t);
+    event_free(end);
     loop_free(l);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(posts_run_in_order),  cmocka_unit_test(posts_after_the_end_run_in_free),
-        cmocka_unit_test(posts_may_post),      cmocka_unit_test(timers),
+        cmocka_unit_test(posts_run_in_order),
+        cmocka_unit_test(posts_after_the_end_run_in_free),
+        cmocka_unit_test(posts_may_post),
         cmocka_unit_test(an_idle_loop_sleeps),
     };
 
