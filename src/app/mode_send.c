@@ -1,10 +1,10 @@
 /* `hedgerow send FILE`: posts events from JSON lines, in batches, until every line was taken or
  * refused.
  *
- * A batch that gets 503 or no answer is sent again (with the uuids it had: an event without one
- * gets one here, so that a batch that arrived although its answer was lost is stored once). A batch
- * that is refused as a whole (400) is sent again line by line, so that one bad line costs only
- * itself.
+ * A batch that gets 503 or no answer is sent again (with the uuids it had: an event without a valid
+ * one gets one here, so that a batch that arrived although its answer was lost is stored once). A
+ * batch that is refused as a whole (400) is sent again line by line, so that one bad line costs
+ * only itself.
  */
 #include "app/app_priv.h"
 #include "app/remote.h"
@@ -130,6 +130,15 @@ static bool flush(struct sender *s, struct err *err)
     return ok;
 }
 
+/* One that capture takes; for any other it would make one up at each try. */
+static bool has_uuid(const cJSON *event)
+{
+    const char *text = json_str(event, "uuid");
+    struct uuid id;
+
+    return text && uuid_parse_loose(slice_cstr(text), &id) && !uuid_is_nil(&id);
+}
+
 static bool add_line(struct sender *s, struct slice line, size_t number, struct err *err)
 {
     struct err bad = ERR_INIT;
@@ -149,13 +158,13 @@ static bool add_line(struct sender *s, struct slice line, size_t number, struct 
         }
     if (s->count)
         buf_add_char(&s->batch, ',');
-    if (json_str(json, "uuid") || !json->child) {
+    if (has_uuid(json) || !json->child) {
         buf_add_slice(&s->batch, line);
-    } else { /* the line's own bytes, so that numbers keep their text, with a uuid in front */
+    } else { /* the line's own bytes, so that numbers keep their text; the last of a name counts */
         struct uuid id = uuid_v7(clock_wall_us());
         uuid_format(&id, uuid);
-        buf_addf(&s->batch, "{\"uuid\":\"%s\",", uuid);
-        buf_add(&s->batch, line.ptr + 1, line.len - 1);
+        buf_add(&s->batch, line.ptr, line.len - 1);
+        buf_addf(&s->batch, ",\"uuid\":\"%s\"}", uuid);
     }
     s->ends[s->count] = s->batch.len;
     s->lines[s->count++] = number;

@@ -1,6 +1,9 @@
 #include "app/mode_send.c"
 #include "app_aid.h"
 
+#define UUID "00000000-0000-7000-8000-"
+#define U    UUID "000000000001"
+
 static struct sender *sender_new(const struct fake *f)
 {
     struct sender *s = mem_new(struct sender);
@@ -43,21 +46,57 @@ static void lines_go_as_they_are(void **state)
     UNUSED(state);
     fake_open(&f, "{}");
     struct sender *s = sender_new(&f);
-    assert_true(send_text(s, "\n {\"uuid\":\"u\",\"n\":9007199254740993}\r\n{\"x\":1.50}\n{}\n",
+    assert_true(send_text(s, "\n {\"uuid\":\"" U "\",\"n\":9007199254740993}\r\n{\"x\":1.50}\n{}\n",
                           &out, &err));
     fake_stop(&f);
     assert_int_equal(f.count, 1);
     const char *body = f.asked[0].body;
     assert_has(body,
-               "{\"api_key\":\"phc_\\\"x\",\"batch\":[{\"uuid\":\"u\",\"n\":9007199254740993},"
-               "{\"uuid\":\"");
-    assert_has(body,
-               "\",\"x\":1.50},{}]}"); /* an empty object gets no uuid: it is refused anyway */
+               "{\"api_key\":\"phc_\\\"x\",\"batch\":[{\"uuid\":\"" U "\",\"n\":9007199254740993},"
+               "{\"x\":1.50,\"uuid\":\"");
+    assert_has(body, "\"},{}]}"); /* an empty object gets no uuid: it is refused anyway */
     assert_int_equal(s->sent, 3);
     assert_string_equal(out, "");
     mem_free(out);
     sender_free(s);
     fake_close(&f);
+}
+
+/* What capture would replace by a uuid of its own gets one here, behind the other: the last counts.
+ */
+static void every_event_has_a_uuid(void **state)
+{
+    static const struct {
+        const char *line;
+        bool is_kept;
+    } table[] = {
+        {"{\"uuid\":\"" U "\"}", true},
+        {"{\"uuid\":\"00000000000070008000000000000001\"}", true},
+        {"{\"uuid\":null}", false},
+        {"{\"uuid\":5}", false},
+        {"{\"uuid\":\"\"}", false},
+        {"{\"uuid\":\"x\"}", false},
+        {"{\"uuid\":\"00000000-0000-0000-0000-000000000000\"}", false},
+        {"{\"UUID\":\"" U "\"}", false},
+        {"{\"a\":{\"uuid\":\"" U "\"} }", false},
+    };
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct sender *s = sender_new(NULL);
+        struct err err = ERR_INIT;
+        struct slice line = slice_cstr(table[i].line);
+        assert_true(add_line(s, line, 1, &err));
+        struct slice sent = buf_slice(&s->batch), bare = slice_make(line.ptr, line.len - 1);
+        struct uuid id;
+        assert_true(slice_starts(sent, bare));
+        if (!table[i].is_kept)
+            assert_true(uuid_parse(
+                slice_make(sent.ptr + sent.len - 2 - UUID_TEXT_LEN, UUID_TEXT_LEN), &id));
+        if (slice_eq(sent, line) != table[i].is_kept)
+            fail_msg("%s: %s", table[i].line, buf_cstr(&s->batch));
+        sender_free(s);
+    }
 }
 
 static void batches_have_an_end(void **state)
@@ -71,13 +110,13 @@ static void batches_have_an_end(void **state)
     fake_open(&f, "{}");
     struct sender *s = sender_new(&f);
     for (int i = 0; i < 2 * BATCH_EVENTS + 1; i++)
-        buf_addf(&text, "{\"uuid\":\"%d\"}\n", i);
+        buf_addf(&text, "{\"uuid\":\"" UUID "%012d\"}\n", i);
     assert_true(send_text(s, buf_cstr(&text), &out, &err));
     fake_stop(&f);
     assert_int_equal(f.count, 3);
-    assert_has(f.asked[0].body, "{\"uuid\":\"499\"}]}");
-    assert_has(f.asked[1].body, "[{\"uuid\":\"500\"},");
-    assert_has(f.asked[2].body, "[{\"uuid\":\"1000\"}]}");
+    assert_has(f.asked[0].body, "{\"uuid\":\"" UUID "000000000499\"}]}");
+    assert_has(f.asked[1].body, "[{\"uuid\":\"" UUID "000000000500\"},");
+    assert_has(f.asked[2].body, "[{\"uuid\":\"" UUID "000000001000\"}]}");
     assert_int_equal(s->sent, 2 * BATCH_EVENTS + 1);
     mem_free(out);
     buf_free(&text);
@@ -96,7 +135,7 @@ static void large_lines_fill_a_batch(void **state)
     fake_open(&f, "{}");
     struct sender *s = sender_new(&f);
     for (int i = 0; i < 3; i++) {
-        buf_addf(&text, "{\"uuid\":\"%d\",\"t\":\"", i);
+        buf_addf(&text, "{\"uuid\":\"" UUID "%012d\",\"t\":\"", i);
         for (int k = 0; k < 250000; k++)
             buf_add_str(&text, "0123456789");
         buf_add_str(&text, "\"}\n");
@@ -203,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_go_as_they_are),
+        cmocka_unit_test(every_event_has_a_uuid),
         cmocka_unit_test(batches_have_an_end),
         cmocka_unit_test(large_lines_fill_a_batch),
         cmocka_unit_test(bad_lines_cost_only_themselves),
