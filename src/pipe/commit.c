@@ -163,13 +163,15 @@ static void after_commit(struct committer *c, size_t from, size_t to, uint64_t c
 
     for (size_t i = from; i < to; i++)
         bytes += c->events[i]->payload.len;
+    c->has_gap = false;
     finished_move(c->finished, cursor);
     committer_publish(p, cursor, bytes);
     p->opt.feed.ops->release(p->opt.feed.self, cursor);
     atomic_fetch_add_explicit(&p->count_finished, to - from, memory_order_relaxed);
     atomic_store_explicit(&p->last_commit_us, now, memory_order_relaxed);
     atomic_store_explicit(&p->last_progress_us, now, memory_order_relaxed);
-    count_committed(c, from, to);
+    if (from < to)
+        count_committed(c, from, to);
     tell_tail(c, from, to);
     c->logged_events += to - from;
     committer_log_progress(c);
@@ -188,7 +190,7 @@ static bool commit_range(struct committer *c, size_t from, size_t to, struct err
     position.offset = finished_cursor(c->finished);
     run_count = finished_runs(c->finished, position.offset, &runs);
     lock_take(&p->lock);
-    position.seen_end = MAX(position.seen_end, p->read_end);
+    position.seen_end = MAX(MAX(position.seen_end, p->read_end), position.offset);
     lock_drop(&p->lock);
     if (!c->store->ops->commit(c->store->self, &position, runs, run_count, err)) {
         for (size_t i = from; i < to; i++)
@@ -315,7 +317,7 @@ static bool settle(struct committer *c, const struct err *why)
 
     if (!applier_is_about_data(why) && !wait_for_store(c, why))
         return false;
-    while (from < c->count) {
+    while (from < c->count || c->has_gap) {
         struct err err = ERR_INIT;
         size_t bad;
 
@@ -331,7 +333,7 @@ static bool settle(struct committer *c, const struct err *why)
                 return false;
         } else if (c->applier.lost_merge) {
             continue; /* the same again, without the merge */
-        } else if (end - from == 1 && !may_bury(c->events[from], &err)) {
+        } else if (end == from || (end - from == 1 && !may_bury(c->events[from], &err))) {
             if (!wait_for_store(c, &err))
                 return false;
         } else if (end - from == 1) {
@@ -362,23 +364,43 @@ static void abandon(struct committer *c)
     c->count = 0;
 }
 
+/* The batch cannot go on because of `err`: it is brought to its end in other ways. */
+static void end_batch(struct committer *c, const struct err *err)
+{
+    if (c->is_open)
+        committer_roll_back(c);
+    if (err->code == ERR_IO || err->code == ERR_CORRUPT)
+        committer_die(c, err);
+    if (c->is_abandoned || !settle(c, err))
+        abandon(c);
+    close_batch(c);
+}
+
 void committer_commit(struct committer *c)
 {
     struct err err = ERR_INIT;
 
     if (!c->is_open)
         return;
-    if (commit_range(c, 0, c->count, &err)) {
-        c->is_open = false;
-        is_well(c);
-    } else {
-        committer_roll_back(c);
-        if (err.code == ERR_IO || err.code == ERR_CORRUPT)
-            committer_die(c, &err);
-        if (c->is_abandoned || !settle(c, &err))
-            abandon(c);
+    if (!commit_range(c, 0, c->count, &err)) {
+        end_batch(c, &err);
+        return;
     }
+    c->is_open = false;
+    is_well(c);
     close_batch(c);
+}
+
+void committer_add_gap(struct committer *c)
+{
+    struct err err = ERR_INIT;
+
+    c->has_gap = true;
+    if (c->is_open || c->is_abandoned)
+        return;
+    c->opened_us = clock_mono_us();
+    if (!committer_begin(c, &err))
+        end_batch(c, &err);
 }
 
 void committer_add(struct committer *c, struct prepared *e)
@@ -398,11 +420,5 @@ void committer_add(struct committer *c, struct prepared *e)
     } else if (applier_run(&c->applier, e, &err)) {
         return;
     }
-    if (c->is_open)
-        committer_roll_back(c);
-    if (err.code == ERR_IO || err.code == ERR_CORRUPT)
-        committer_die(c, &err);
-    if (c->is_abandoned || !settle(c, &err))
-        abandon(c);
-    close_batch(c);
+    end_batch(c, &err);
 }

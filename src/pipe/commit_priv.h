@@ -21,6 +21,7 @@ struct committer {
     size_t count, cap;
     size_t bytes;
     bool is_open; /* begin was called */
+    bool has_gap; /* finished offsets of a gap are not yet committed */
     int64_t opened_us;
     struct mpsc_node *chunks; /* all their events are in the batch */
     bool is_blocked;
@@ -34,6 +35,8 @@ struct committer {
 /* Applies the event in the open transaction, or opens one. When that fails the whole batch is
  * brought to an end. */
 void committer_add(struct committer *c, struct prepared *e);
+/* The batch that is open, or one without events, takes the cursor over a gap. */
+void committer_add_gap(struct committer *c);
 /* Commits the open batch, if there is one, whatever it takes. */
 void committer_commit(struct committer *c);
 void committer_give_back(struct committer *c); /* chunks whose events are done with */

@@ -207,6 +207,17 @@ static void take_records(struct pump *f, struct feed_record *records, size_t cou
     deal(f, records, kept);
 }
 
+/* A hole that no record stands behind (yet): it is told at once, or the cursor would wait for an
+ * event that may never come. */
+static void take_end(struct pump *f, uint64_t passed)
+{
+    if (passed <= f->next || (must_wait(f, passed) && !wait_for_cursor(f, f->next)))
+        return;
+    tell_gap(f, passed);
+    f->next = passed;
+    deal(f, NULL, 0);
+}
+
 void feed_pump_run(void *arg)
 {
     struct pipe *p = arg;
@@ -229,6 +240,8 @@ void feed_pump_run(void *arg)
             continue;
         }
         take_records(f, f->records, (size_t)got);
+        if (!is_stopping(p)) /* else records may have been left */
+            take_end(f, feed->ops->passed(feed->self));
         gather(f, got);
     }
     for (int i = 0; i < p->opt.workers; i++) {

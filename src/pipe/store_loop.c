@@ -42,6 +42,8 @@ static void take_chunk(struct committer *c, struct chunk *chunk)
         committer_commit(c);
 }
 
+/* FEED may go on at once. What is released waits for a transaction that holds the cursor: the open
+ * batch, or one that only the gap is in. */
 static void take_gap(struct committer *c, struct gap *gap)
 {
     uint64_t cursor;
@@ -51,6 +53,7 @@ static void take_gap(struct committer *c, struct gap *gap)
     finished_move(c->finished, cursor);
     committer_publish(c->p, cursor, 0);
     mem_free(gap);
+    committer_add_gap(c);
 }
 
 static void take_message(struct committer *c)

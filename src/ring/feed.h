@@ -46,11 +46,14 @@ struct feed_status {
 
 struct feed_reader_ops {
     /* Fills up to `max` records, waits up to timeout_us (negative: for ever) for the first. Returns
-     * the count, 0 on time-out, wake or stop, -1 with err. Missing offsets (reported gaps,
-     * quarantined records) are simply not there. `bytes_max` bounds the payloads of one call; one
-     * record is given out even when it is larger. */
+     * the count, 0 on time-out, wake or stop, and when the end was reached by passing missing
+     * offsets only, -1 with err. Missing offsets (reported gaps, quarantined records) are simply
+     * not there. `bytes_max` bounds the payloads of one call; one record is given out even when it
+     * is larger. */
     int (*read)(void *self, struct feed_record *out, size_t max, size_t bytes_max,
                 int64_t timeout_us, struct err *err);
+    /* Offsets below were given out by `read` or will never come. FEED. */
+    uint64_t (*passed)(void *self);
     /* Everything below offset is durable in the store: its space may be reused. Any thread. */
     void (*release)(void *self, uint64_t offset);
     void (*status)(void *self, struct feed_status *out); /* any thread */

@@ -255,6 +255,8 @@ static bool give_files(struct ring *r, uint64_t end, struct reading *want, struc
         case CURSOR_LOST:
             missing_damage(r, c);
             rd->next = MAX(rd->next, c->lost_to);
+            if (c->expect >= c->limit)
+                cursor_close(c); /* it does not know where the next record will be: by the marks */
             break;
         case CURSOR_END:
             if (seek(r, end, err) == SEEK_FAILED)
@@ -355,6 +357,7 @@ int reader_read(struct ring *r, struct feed_record *out, size_t max, size_t byte
     struct ring_reader_state *rd = &r->reader;
     struct reading want = {
         .out = out, .max = MIN(max, (size_t)INT_MAX), .bytes_max = MAX(bytes_max, 1)};
+    uint64_t began = rd->next;
     bool ok = true;
 
     ASSERT_THREAD(FEED);
@@ -362,7 +365,8 @@ int reader_read(struct ring *r, struct feed_record *out, size_t max, size_t byte
         uint64_t end;
         size_t before;
 
-        if (!wait_for_some(r, timeout_us, &end))
+        /* Nobody would hear of a hole at the end while we wait. */
+        if (!wait_for_some(r, rd->next > began ? 0 : timeout_us, &end))
             return 0;
         do {
             before = want.count;

@@ -384,6 +384,13 @@ static int ring_read(void *self, struct feed_record *out, size_t max, size_t byt
     return reader_read(self, out, max, bytes_max, timeout_us, err);
 }
 
+static uint64_t ring_passed(void *self)
+{
+    const struct ring *r = self;
+
+    return r->reader.next;
+}
+
 static void ring_release(void *self, uint64_t offset)
 {
     struct ring *r = self;
@@ -458,8 +465,11 @@ static void ring_status(void *self, struct feed_status *out)
 
 struct feed_reader ring_reader(struct ring *r)
 {
-    static const struct feed_reader_ops ops = {
-        .read = ring_read, .release = ring_release, .status = ring_status, .wake = ring_wake};
+    static const struct feed_reader_ops ops = {.read = ring_read,
+                                               .passed = ring_passed,
+                                               .release = ring_release,
+                                               .status = ring_status,
+                                               .wake = ring_wake};
 
     return (struct feed_reader){.ops = &ops, .self = r};
 }

@@ -23,6 +23,7 @@ struct fake_feed {
     size_t next; /* to be read */
     uint64_t end;
     uint64_t released;
+    uint64_t passed; /* at the last read */
     int failures;
     bool is_woken;
 };
@@ -88,6 +89,7 @@ void fake_feed_skip(struct fake_feed *f, uint64_t count)
 {
     lock_take(&f->lock);
     f->end += count;
+    cond_signal(&f->changed);
     lock_drop(&f->lock);
 }
 
@@ -97,6 +99,7 @@ void fake_feed_rewind(struct fake_feed *f, uint64_t offset)
     f->next = 0;
     while (f->next < f->count && f->records[f->next].offset < offset)
         f->next++;
+    f->passed = offset;
     f->is_woken = false;
     lock_drop(&f->lock);
 }
@@ -161,6 +164,12 @@ static int give(struct fake_feed *f, struct feed_record *out, size_t max, size_t
     return (int)count;
 }
 
+/* Offsets below were given, or left out by the test. */
+static uint64_t passed(const struct fake_feed *f)
+{
+    return f->next < f->count ? f->records[f->next].offset : f->end;
+}
+
 static int fake_read(void *self, struct feed_record *out, size_t max, size_t bytes_max,
                      int64_t timeout_us, struct err *err)
 {
@@ -168,7 +177,7 @@ static int fake_read(void *self, struct feed_record *out, size_t max, size_t byt
     int got = 0;
 
     lock_take(&f->lock);
-    while (f->next == f->count && !f->is_woken) {
+    while (f->next == f->count && passed(f) == f->passed && !f->is_woken) {
         if (!cond_wait_us(&f->changed, &f->lock, timeout_us))
             break;
     }
@@ -180,8 +189,21 @@ static int fake_read(void *self, struct feed_record *out, size_t max, size_t byt
     } else if (f->next < f->count) {
         got = give(f, out, max, bytes_max);
     }
+    if (got != -1)
+        f->passed = passed(f);
     lock_drop(&f->lock);
     return got;
+}
+
+static uint64_t fake_passed(void *self)
+{
+    struct fake_feed *f = self;
+    uint64_t offset;
+
+    lock_take(&f->lock);
+    offset = f->passed;
+    lock_drop(&f->lock);
+    return offset;
 }
 
 static void fake_release(void *self, uint64_t offset)
@@ -219,6 +241,7 @@ static void fake_wake(void *self)
 
 static const struct feed_reader_ops reader_ops = {
     .read = fake_read,
+    .passed = fake_passed,
     .release = fake_release,
     .status = fake_status,
     .wake = fake_wake,

@@ -10,6 +10,7 @@ const path = require('node:path');
 const { after, describe, it } = require('node:test');
 const { Hedgerow, killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
 
+const program = process.env.HEDGEROW_TEST_BIN ?? path.join(__dirname, '../../build/test/hedgerow');
 const TOKEN = 'phc_ring';
 const provision = { teams: [{ id: 1, name: 'one', api_token: TOKEN }] };
 const env = { DEDUPE_HOURS: '0', QUEUE_SEGMENT_BYTES: '1MiB', QUEUE_MAX_BYTES: '64MiB', QUEUE_MIN_FREE_BYTES: '0' };
@@ -242,6 +243,31 @@ describe('the ring directory', { concurrency: 2 }, () => {
     const damaged = Number(/^hedgerow_queue_corrupt_records_total (\d+)/m.exec(text)[1]);
     assert.equal(await p.gap() + damaged, missing.length, `refused: ${isRefused}\n${p.server.output}`);
     assert.ok(missing.length > 0);
+    await p.server.stop();
+  });
+
+  it('has a damaged record at its very end: told once, and all is well afterwards', async () => {
+    const p = new Place('damaged-end');
+    await p.start();
+    await p.leaveUnread(() => p.send('u1', 'u2', 'u3', 'damaged'));
+    // A run that stores nothing and writes nothing: its lap says where the one before ended.
+    const faulty = { ...env, HEDGEROW_FAULTS: 'store.commit.retry:2:100000000' };
+    p.server = await startHedgerow({ dataDir: p.dataDir, provision, env: faulty, program });
+    await p.server.kill();
+    const file = path.join(p.ring, p.segments()[0]);
+    const bytes = fs.readFileSync(file);
+    bytes[bytes.indexOf('damaged')] ^= 1;
+    fs.writeFileSync(file, bytes);
+    await p.start();
+    await p.settle(); // without another event
+    assert.match(p.server.output, /damaged records are skipped/);
+    assert.deepEqual(p.stored(), ['u1', 'u2', 'u3']);
+    await p.server.kill();
+    await p.start();
+    assert.doesNotMatch(p.server.output, /damaged records are skipped/);
+    await p.send('c1');
+    await p.settle();
+    assert.deepEqual(p.stored(), ['u1', 'u2', 'u3', 'c1']);
     await p.server.stop();
   });
 

@@ -152,6 +152,74 @@ static void test_holes_around_runs(void **state)
     }
 }
 
+/* A hole that no record ever follows is finished, committed and released all the same. */
+static void test_hole_at_the_end(void **state)
+{
+    static const uint64_t holes[] = {1, 100, GAP_SMALL + 1, UINT64_C(1) << 40};
+
+    UNUSED(state);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(holes); i++) {
+        struct world w;
+        int before = i % 2 ? 10 : 0;
+
+        world_init(&w);
+        send_many(&w, before);
+        leave_out(&w, holes[i / 2]);
+        world_start(&w);
+        world_settle(&w); /* while it runs: nobody has to stop it or to send more */
+        leave_out(&w, 1);
+        world_settle(&w);
+        send_many(&w, 1);
+        world_settle(&w);
+        world_stop(&w);
+        assert_whole(&w, (size_t)before + 1);
+        world_fini(&w);
+    }
+}
+
+/* The store fails while there is only a hole to commit. */
+static void test_hole_waits_for_store(void **state)
+{
+    static const enum fake_op ops[] = {FAKE_BEGIN, FAKE_COMMIT};
+    static const enum err_code codes[] = {ERR_RETRY, ERR_FULL, ERR_INPUT, ERR_BUG};
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(codes); i++) {
+        struct pipe_status s;
+        struct world w;
+
+        world_init(&w);
+        leave_out(&w, 5);
+        fake_store_fail(w.store, ops[i % 2], 1, 2, codes[i / 2]);
+        world_start(&w);
+        world_settle(&w);
+        pipe_stop(w.pipe, STOP_US);
+        pipe_status(w.pipe, &s);
+        assert_false(s.is_degraded);
+        pipe_free(w.pipe);
+        assert_whole(&w, 0);
+        world_fini(&w);
+    }
+}
+
+/* What cannot be committed is not released: the next start finds it. */
+static void test_hole_is_not_released_early(void **state)
+{
+    struct world w;
+
+    UNUSED(state);
+    world_init(&w);
+    leave_out(&w, 5);
+    fake_store_fail(w.store, FAKE_COMMIT, 1, -1, ERR_RETRY);
+    world_start(&w);
+    assert_true(fake_store_wait_calls(w.store, FAKE_COMMIT, 2));
+    assert_int_equal(fake_feed_released(w.feed), 0);
+    pipe_stop(w.pipe, 0);
+    pipe_free(w.pipe);
+    assert_int_equal(fake_feed_released(w.feed), 0);
+    world_fini(&w);
+}
+
 static void test_read_ahead(void **state)
 {
     struct world w;
@@ -236,6 +304,9 @@ int main(void)
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_runs_then_gap),
         cmocka_unit_test(test_holes_around_runs),
+        cmocka_unit_test(test_hole_at_the_end),
+        cmocka_unit_test(test_hole_waits_for_store),
+        cmocka_unit_test(test_hole_is_not_released_early),
         cmocka_unit_test(test_read_ahead),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_other_records),

@@ -1,4 +1,5 @@
 /* The reading end by itself: groups are published by hand. */
+#include "base/clock.h"
 #include "ring_aid.h"
 
 static int setup(void **state)
@@ -9,6 +10,15 @@ static int setup(void **state)
     rig_init(g);
     g->opt.tail_bytes_max = 5000;
     assert_true(rig_try_open(g, &err)); /* not started: no threads */
+    *state = g;
+    return 0;
+}
+
+static int setup_closed(void **state)
+{
+    struct rig *g = mem_new(struct rig);
+
+    rig_init(g);
     *state = g;
     return 0;
 }
@@ -122,13 +132,47 @@ static void test_many_reads_in_flight(void **state)
     assert_int_equal(reader_oldest_us(g->ring, g->next_number), 0);
 }
 
+static uint64_t passed(struct rig *g)
+{
+    struct feed_reader rd = ring_reader(g->ring);
+
+    return rd.ops->passed(rd.self);
+}
+
+/* A damaged record that nothing follows: a read does not wait before it has said so. */
+static void test_hole_at_the_end(void **state)
+{
+    struct rig *g = *state;
+    int64_t before = clock_mono_us();
+
+    g->opt.tail_bytes_max = 0;
+    rig_open(g);
+    for (int i = 0; i < 4; i++)
+        put(g, 1, 500);
+    flip(g, 0, place_of(g, 0, 3) + 100);
+    assert_int_equal(passed(g), 0);
+    assert_int_equal(read_some(g, 2, 0), 2);
+    assert_int_equal(passed(g), 2);
+    assert_int_equal(read_some(g, 1, 0), 1);
+    assert_int_equal(read_some(g, 1, 60000000), 0);
+    assert_int_equal(passed(g), 4);
+    assert_true(clock_mono_us() - before < 30000000);
+    assert_int_equal(read_some(g, 1, 0), 0);
+    put(g, 1, 500);
+    assert_int_equal(read_some(g, 1, 60000000), 1);
+    assert_int_equal(passed(g), 5);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_tail_is_bounded),       CASE(test_parts_of_a_group),
-        CASE(test_starts_inside_a_group), CASE(test_waits),
+        CASE(test_tail_is_bounded),
+        CASE(test_parts_of_a_group),
+        CASE(test_starts_inside_a_group),
+        CASE(test_waits),
         CASE(test_many_reads_in_flight),
+        cmocka_unit_test_setup_teardown(test_hole_at_the_end, setup_closed, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
