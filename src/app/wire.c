@@ -132,7 +132,7 @@ static int64_t us_of(double value, int64_t unit_s)
 /* --- store and teams -----------------------------------------------------------------------------
  */
 
-/* Without AUTO_MIGRATE the schema is changed by --migrate alone; no database yet is schema 0. */
+/* Without AUTO_MIGRATE the schema of what is there is changed by --migrate alone. */
 static bool check_schema(const struct app *app, struct err *err)
 {
     int number = 0;
@@ -141,8 +141,8 @@ static bool check_schema(const struct app *app, struct err *err)
         return true;
     if (!store_sqlite_file_schema(app->db_path, &number, err))
         return false;
-    if (number >= store_sqlite_schema())
-        return true; /* a newer one is refused when it is opened */
+    if (number == 0 || number >= store_sqlite_schema())
+        return true; /* nothing is there; a newer one is refused when it is opened */
     return err_set(err, ERR_INPUT,
                    "%s has schema %d, this binary needs %d: run `hedgerow --migrate`, or set "
                    "AUTO_MIGRATE=true",
@@ -417,7 +417,7 @@ static bool start_pipe(struct app *app, struct err *err)
     const struct conf *c = app->conf;
     int64_t workers = conf_int(c, CONF_WORKER_CONCURRENCY);
 
-    app->workers = workers > 0 ? (int)MIN(workers, 256) : thread_cpu_count();
+    app->workers = (int)(workers > 0 ? workers : MIN(thread_cpu_count(), 256));
     struct pipe_options opt = {
         .feed = ring_reader(app->ring),
         .store = app->store,

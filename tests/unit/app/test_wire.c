@@ -1,10 +1,15 @@
+#include "store/store_sqlite.h"
+
 #include <netdb.h>
 
 static int look_up(const char *name, const char *service, const struct addrinfo *hints,
                    struct addrinfo **all);
-#define getaddrinfo look_up
+static int newest_schema(void);
+#define getaddrinfo         look_up
+#define store_sqlite_schema newest_schema
 #include "app/wire.c"
 #undef getaddrinfo
+#undef store_sqlite_schema
 #include "app_aid.h"
 #include "base/fault.h"
 
@@ -25,6 +30,13 @@ static int look_up(const char *name, const char *service, const struct addrinfo 
         if (strcmp(name, names[i][0]) == 0)
             name = names[i][1];
     return getaddrinfo(name, service, hints, all);
+}
+
+static int schemas_ahead; /* of the library's */
+
+static int newest_schema(void)
+{
+    return store_sqlite_schema() + schemas_ahead;
 }
 
 static const struct cli serve = {.mode = CLI_SERVE};
@@ -254,6 +266,28 @@ static void who_may_see_the_admin(void **state)
     }
 }
 
+/* Without AUTO_MIGRATE a new database is made, one of today is taken and one of yesterday refused.
+ */
+static void an_older_schema(void **state)
+{
+    static const char *const sets[] = {PORTS, "AUTO_MIGRATE=false", NULL};
+    static const char *const parts[] = {"has schema", "--migrate", "AUTO_MIGRATE=true"};
+    struct place p;
+    struct err err;
+
+    UNUSED(state);
+    place_open(&p, sets);
+    assert_true(build(&p, &err));
+    assert_true(build(&p, &err));
+    schemas_ahead = 1;
+    assert_false(build(&p, &err));
+    schemas_ahead = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        assert_has(err.text, parts[i]);
+    assert_true(build(&p, &err));
+    place_close(&p);
+}
+
 static void what_is_loopback(void **state)
 {
     static const struct {
@@ -373,6 +407,7 @@ int main(void)
         cmocka_unit_test(reloads),
         cmocka_unit_test(reloads_while_the_store_waits),
         cmocka_unit_test(who_may_see_the_admin),
+        cmocka_unit_test(an_older_schema),
         cmocka_unit_test(what_is_loopback),
         cmocka_unit_test(another_process),
         cmocka_unit_test(a_port_is_taken),
