@@ -21,6 +21,7 @@ static const char sql_by_id[] =
 bool event_open(struct store_sqlite *s, struct err *err)
 {
     s->events.asked_hash = store_hash_uuid(s->hash_key, &s->events.asked);
+    s->events.has_elements = true; /* nothing is bound yet, which is not "" */
     dedupe_init(&s->dedupe, s->opt.dedupe_window_us, s->opt.dedupe_bytes_max);
     return store_prepare(s, &s->events.insert, sql_insert, err) &&
            store_prepare(s, &s->events.by_id, sql_by_id, err);
@@ -122,8 +123,25 @@ bool event_op_seen(void *self, int64_t team_id, const struct uuid *uuid, bool *s
 
 /* --- rows */
 
-static void bind_row(struct db_stmt *q, const struct event_row *row, int64_t id)
+/* The statement keeps what is bound: what is NULL or empty in most rows is not bound again. */
+static void bind_rare(struct store_sqlite *s, const struct event_row *row)
 {
+    struct events *ev = &s->events;
+
+    for (int i = 0; i < STORE_GROUP_TYPES_MAX; i++) {
+        if (row->group_keys[i].ptr || ev->has_group_key[i])
+            db_bind_text(ev->insert, 10 + i, row->group_keys[i]);
+        ev->has_group_key[i] = row->group_keys[i].ptr != NULL;
+    }
+    if (row->elements_chain.len || ev->has_elements)
+        db_bind_text_or_empty(ev->insert, 15, row->elements_chain);
+    ev->has_elements = row->elements_chain.len != 0;
+}
+
+static void bind_row(struct store_sqlite *s, const struct event_row *row, int64_t id)
+{
+    struct db_stmt *q = s->events.insert;
+
     db_bind_i64(q, 1, id);
     db_bind_i64(q, 2, row->team_id);
     db_bind_i64(q, 3, row->created_at_us);
@@ -133,9 +151,7 @@ static void bind_row(struct db_stmt *q, const struct event_row *row, int64_t id)
     db_bind_blob(q, 7, row->has_person ? row->person_uuid.b : NULL, sizeof(row->person_uuid.b));
     db_bind_text_or_empty(q, 8, row->event);
     db_bind_text_or_empty(q, 9, row->distinct_id);
-    for (int i = 0; i < STORE_GROUP_TYPES_MAX; i++)
-        db_bind_text(q, 10 + i, row->group_keys[i]);
-    db_bind_text_or_empty(q, 15, row->elements_chain);
+    bind_rare(s, row);
     db_bind_text_or_empty(q, 16, row->properties);
 }
 
@@ -147,7 +163,7 @@ bool event_op_insert(void *self, const struct event_row *row, int64_t *id, struc
 
     if (!store_in_batch(s, err) || !tidy_thread_ready(s, err))
         return false;
-    bind_row(s->events.insert, row, x.id);
+    bind_row(s, row, x.id);
     if (!db_run(s->events.insert, err))
         return store_failed(s, err);
     x.distinct_id = distinct_id_hash(s, row->team_id, row->distinct_id);

@@ -259,6 +259,7 @@ struct events {
     uint64_t batch_count;
     struct uuid asked; /* the last uuid that was looked for, and its hash */
     uint64_t asked_hash;
+    bool has_group_key[STORE_GROUP_TYPES_MAX], has_elements; /* bound by the last row */
 };
 
 MUST_CHECK bool event_open(struct store_sqlite *s, struct err *err);
