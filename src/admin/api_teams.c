@@ -54,6 +54,8 @@ static void change_done(void *ctx, bool ok, const struct err *err)
     c->err = *err;
     if (ok && c->publishes)
         c->ok = provision_publish(&c->store, c->admin->opt.teams, &c->err);
+    if (ok && c->provision)
+        provision_tell_unused(&c->store);
     http_resume(c->req, change_answer, c);
 }
 

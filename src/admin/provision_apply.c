@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-#define PERSONAL_KEYS "personal_api_keys"
-
 static bool str_same(const char *a, const char *b)
 {
     return slice_eq(slice_cstr(a), slice_cstr(b)) && !a == !b;
@@ -224,9 +222,9 @@ static bool apply_personal_key(struct store *store, struct object_list *stored,
     buf_addf(&json, "{\"key\":");
     buf_add_json_str(&json, slice_cstr(k->key));
     buf_addf(&json, ",\"team\":%lld}", (long long)k->team_id);
-    bool ok =
-        apply_object(store, stored, &(struct store_object){PERSONAL_KEYS, k->key, buf_cstr(&json)},
-                     outcome, err);
+    bool ok = apply_object(store, stored,
+                           &(struct store_object){PROVISION_PERSONAL_KEYS, k->key, buf_cstr(&json)},
+                           outcome, err);
     buf_free(&json);
     return ok;
 }
@@ -302,7 +300,7 @@ bool provision_collect(struct store *store, struct buf *out, struct err *err)
     p.personal_keys = mem_new_array(struct provision_personal_key, stored.count + 1);
     for (size_t i = 0; i < stored.count; i++) {
         const struct provision_object *o = &stored.items[i]->object;
-        if (!str_same(o->kind, PERSONAL_KEYS))
+        if (!str_same(o->kind, PROVISION_PERSONAL_KEYS))
             p.objects[p.object_count++] = *o;
         else if (personal_key_of(o, &p.personal_keys[p.personal_key_count]))
             p.personal_key_count++;

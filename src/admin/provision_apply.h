@@ -9,6 +9,8 @@
 #include "model/provision.h"
 #include "store/store.h"
 
+#define PROVISION_PERSONAL_KEYS "personal_api_keys" /* the one kind of object that is in use */
+
 struct provision_outcome {
     size_t teams_added, teams_changed, teams_removed;
     size_t objects_added, objects_changed, objects_removed;
@@ -24,3 +26,5 @@ MUST_CHECK bool provision_collect(struct store *store, struct buf *json, struct 
 /* Reloads teams and personal keys from the store and publishes them. */
 MUST_CHECK bool provision_publish(struct store *store, struct team_directory *teams,
                                   struct err *err);
+/* One line for the log that names what is stored but not in use yet; none when there is nothing. */
+void provision_tell_unused(struct store *store);

@@ -209,24 +209,6 @@ static bool read_provision(const char *path, struct provision **p, struct err *e
     return ok;
 }
 
-/* One line that names the parts of the file that are kept but not in use yet. */
-static void tell_unused_parts(const struct provision *p)
-{
-    struct buf kinds = BUF_INIT(1024);
-    const char *last = "";
-
-    for (size_t i = 0; i < p->object_count; i++) {
-        if (slice_eq(slice_cstr(last), slice_cstr(p->objects[i].kind)))
-            continue;
-        last = p->objects[i].kind;
-        buf_addf(&kinds, "%s%s", kinds.len ? ", " : "", last);
-    }
-    if (kinds.len)
-        log_info("provision", "parts of the file are kept for export but not in use yet",
-                 KV_SLICE("parts", buf_slice(&kinds)));
-    buf_free(&kinds);
-}
-
 static bool provision_run(struct store *store, void *ctx, struct err *err)
 {
     struct provision_outcome o;
@@ -250,9 +232,9 @@ static bool fill_store(struct app *app, struct err *err)
         else
             ops->rollback(app->store.self);
     }
-    if (p)
-        tell_unused_parts(p);
     provision_free(p);
+    if (ok)
+        provision_tell_unused(&app->store);
     return ok && provision_publish(&app->store, app->teams, err);
 }
 
@@ -281,11 +263,13 @@ static void reload_done(void *ctx, bool ok, const struct err *err)
     struct app *app = r->app;
     struct err fault = *err;
 
-    if (ok && provision_publish(&app->store, app->teams, &fault))
+    if (ok && provision_publish(&app->store, app->teams, &fault)) {
         log_info("app", "the provision file was applied",
                  KV_STR("file", conf_str(app->conf, CONF_PROVISION_FILE)));
-    else
+        provision_tell_unused(&app->store);
+    } else {
         log_error("app", "the reload failed, everything stays as it was", KV_ERR(&fault));
+    }
     provision_free(r->provision);
     mem_free(r);
     if (atomic_exchange(&app->reload, RELOAD_IDLE) == RELOAD_RUNS_AND_AGAIN)
@@ -429,6 +413,7 @@ static bool start_pipe(struct app *app, struct err *err)
         .batch_events = (size_t)conf_int(c, CONF_STORE_BATCH_EVENTS),
         .batch_bytes = (size_t)conf_int(c, CONF_STORE_BATCH_BYTES),
         .batch_us = conf_int(c, CONF_STORE_BATCH_MS) * 1000,
+        .properties_bytes_max = (size_t)conf_int(c, CONF_PERSON_PROPERTIES_BYTES),
         .merge_policy_2023 = slice_eq(slice_cstr(conf_str(c, CONF_MERGE_POLICY)), SLICE("2023")),
         .position = ring_position(app->ring),
         .runs = app->runs,
