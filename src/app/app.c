@@ -76,8 +76,6 @@ static int mode_run(const struct cli *cli, const struct conf *conf)
         return mode_migrate(conf);
     case CLI_IDLE:
         return mode_idle(conf);
-    case CLI_CHECK:
-        return mode_check(cli, conf);
     case CLI_CONFIG:
         return mode_config(cli, conf);
     case CLI_APPLY:
@@ -93,6 +91,17 @@ static int mode_run(const struct cli *cli, const struct conf *conf)
     default:
         return conf_bool(conf, CONF_PLUGIN_SERVER_IDLE) ? mode_idle(conf) : mode_serve(cli, conf);
     }
+}
+
+/* `check`, or `config check`, which has no words of its own. */
+static bool is_check(struct cli *cli)
+{
+    if (cli->mode == CLI_CONFIG && cli->word_count &&
+        slice_eq(slice_cstr(cli->words[0]), SLICE("check"))) {
+        cli->mode = CLI_CHECK;
+        cli->word_count = 0;
+    }
+    return cli->mode == CLI_CHECK;
 }
 
 int app_main(int argc, char **argv)
@@ -119,16 +128,17 @@ int app_main(int argc, char **argv)
                                    .environ = environ,
                                    .sets = cli.sets,
                                    .set_count = cli.set_count,
-                                   .is_test_mode = cli.test_mode};
+                                   .is_test_mode = cli.test_mode,
+                                   .keeps_faulty = is_check(&cli)};
     struct conf *conf = conf_load(&sources, &fault);
     if (!conf) {
         app_complain("%.*s", SLICE_ARG(slice_trim(buf_slice(&fault))));
         buf_free(&fault);
         return 1;
     }
-    buf_free(&fault);
     log_begin(conf, cli.mode);
-    code = mode_run(&cli, conf);
+    code = cli.mode == CLI_CHECK ? mode_check(&cli, conf, buf_slice(&fault)) : mode_run(&cli, conf);
+    buf_free(&fault);
     conf_free(conf);
     return code;
 }

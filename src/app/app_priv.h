@@ -10,7 +10,8 @@ int mode_version(void);
 int mode_healthcheck(const struct conf *conf);
 int mode_migrate(const struct conf *conf);
 int mode_idle(const struct conf *conf);
-int mode_check(const struct cli *cli, const struct conf *conf);
+/* `faults` of the settings, one per line; conf has defaults in their places. */
+int mode_check(const struct cli *cli, const struct conf *conf, struct slice faults);
 int mode_config(const struct cli *cli, const struct conf *conf);
 int mode_apply(const struct cli *cli, const struct conf *conf);
 int mode_export(const struct conf *conf);

@@ -163,9 +163,23 @@ char *app_base_dir(const char *path)
     return slice_dup(s.len > 0 && s.ptr[s.len - 1] == '/' ? s : SLICE("."));
 }
 
+/* Each line on standard error, with `what` in front; how many. */
+static size_t complain_lines(const char *what, struct slice text)
+{
+    size_t count = 0;
+
+    for (struct slice line; slice_split(&text, '\n', &line);) {
+        if (!line.len)
+            continue;
+        app_complain("%s%.*s", what, SLICE_ARG(line));
+        count++;
+    }
+    return count;
+}
+
 static size_t check_provision(const char *path)
 {
-    struct buf text = BUF_INIT(64 << 20);
+    struct buf text = BUF_INIT(64 << 20), what = BUF_INIT(PATH_MAX + 2);
     struct json_faults faults = JSON_FAULTS_INIT;
     struct err err = ERR_INIT;
     size_t count = 0;
@@ -177,27 +191,30 @@ static size_t check_provision(const char *path)
     }
     char *dir = app_base_dir(path);
     provision_free(provision_parse(buf_slice(&text), dir, &faults));
-    for (struct slice rest = buf_slice(&faults.text), line; slice_split(&rest, '\n', &line);)
-        if (line.len)
-            app_complain("%s: %.*s", path, SLICE_ARG(line));
+    buf_addf(&what, "%s: ", path);
+    complain_lines(buf_cstr(&what), buf_slice(&faults.text));
     count = faults.count;
     mem_free(dir);
     json_faults_free(&faults);
+    buf_free(&what);
     buf_free(&text);
     return count;
 }
 
-int mode_check(const struct cli *cli, const struct conf *conf)
+int mode_check(const struct cli *cli, const struct conf *conf, struct slice faults)
 {
     const char *path = cli->word_count ? cli->words[0] : conf_str(conf, CONF_PROVISION_FILE);
-    size_t faults = 0;
+    struct buf warnings = BUF_INIT(1 << 20);
 
-    if (*path)
-        faults += check_provision(path);
-    if (faults) {
-        app_complain("%zu fault%s", faults, faults == 1 ? "" : "s");
+    conf_warnings(conf, &warnings);
+    complain_lines("warning: ", buf_slice(&warnings));
+    buf_free(&warnings);
+    size_t of_settings = complain_lines("", faults), of_file = *path ? check_provision(path) : 0;
+    size_t count = of_settings + of_file;
+    if (of_file)
+        app_complain("%zu fault%s", count, count == 1 ? "" : "s");
+    if (count)
         return 1;
-    }
     app_print(*path ? SLICE("settings and provision file are fine\n")
                     : SLICE("settings are fine\n"));
     return 0;
@@ -213,8 +230,6 @@ int mode_config(const struct cli *cli, const struct conf *conf)
         conf_print(conf, &out);
     } else if (slice_eq(slice_cstr(what), SLICE("docs"))) {
         conf_docs_markdown(&out);
-    } else if (slice_eq(slice_cstr(what), SLICE("check"))) {
-        code = mode_check(&(struct cli){.mode = CLI_CHECK}, conf);
     } else {
         app_complain("hedgerow config: say `config print`, `config docs` or `config check`");
         code = 1;

@@ -213,7 +213,7 @@ struct conf *conf_load(const struct conf_sources *sources, struct buf *faults)
     for (int i = 0; i < CONF_KEY_COUNT; i++)
         warn_idle(c, (enum conf_key)i);
     conf_derive(c, faults);
-    if (faults->len == before && !faults->is_over)
+    if (sources->keeps_faulty || (faults->len == before && !faults->is_over))
         return c;
     conf_free(c);
     return NULL;
@@ -286,6 +286,15 @@ const char *conf_key_name(enum conf_key key)
 bool conf_print_value(const struct conf *c, enum conf_key key, struct buf *out)
 {
     return conf_mask(conf_table[key].flags, slice_cstr(c->settings[key].value.text), out);
+}
+
+bool conf_warnings(const struct conf *c, struct buf *out)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < c->warning_count; i++)
+        ok = buf_addf(out, "%s\n", c->warnings[i]) && ok;
+    return ok;
 }
 
 void conf_log_start(const struct conf *c)

@@ -46,6 +46,7 @@ struct conf_sources {
     const char *const *sets; /* "NAME=value" of each --set */
     size_t set_count;
     bool is_test_mode; /* --test-mode: the defaults that the plugin server had in its tests */
+    bool keeps_faulty; /* a conf comes in spite of faults, with defaults in their places */
 };
 
 /* NULL with every fault, one per line, in *faults. Prints nothing. */
@@ -68,6 +69,8 @@ bool conf_print(const struct conf *c, struct buf *out);
 bool conf_docs_markdown(struct buf *out); /* the reference page */
 /* "       - NAME - description (default …; class)" lines. */
 bool conf_help(struct buf *out);
+/* The warnings of conf_load, one per line; appended. */
+bool conf_warnings(const struct conf *c, struct buf *out);
 /* Logs every warning of conf_load (foreign, retired, without effect, not built yet, odd values),
  * one line each, then the settings that are not at their default, masked. */
 void conf_log_start(const struct conf *c);

@@ -70,7 +70,7 @@ static int check(struct place *p, const char *file, char **out)
     struct printing printing;
 
     printing_begin(&printing);
-    int code = mode_check(&cli, p->conf);
+    int code = mode_check(&cli, p->conf, SLICE_NONE);
     *out = printing_end(&printing);
     return code;
 }
