@@ -6,11 +6,14 @@
 
 void applier_init(struct applier *a, const struct pipe *p)
 {
+    size_t max = p->opt.properties_bytes_max ? p->opt.properties_bytes_max : TEXT_MAX;
+
     *a = (struct applier){
+        .properties_max = max,
         .store = &p->opt.store,
         .is_policy_2023 = p->opt.merge_policy_2023,
         .seconds = p->meters.store_seconds,
-        .persons = persons_new(&p->opt.store),
+        .persons = persons_new(&p->opt.store, max),
         .text = BUF_INIT(TEXT_MAX),
     };
 }
@@ -44,7 +47,8 @@ static bool end_as(struct applier *a, struct prepared *e, enum outcome outcome)
 
 static bool apply_merge(struct applier *a, struct prepared *e, struct err *err)
 {
-    if (person_merge_apply(a->store, a->is_policy_2023, e, &e->has_refused_merge, err))
+    if (person_merge_apply(a->store, a->is_policy_2023, a->properties_max, e, &e->has_refused_merge,
+                           err))
         return true;
     if (applier_is_about_data(err)) {
         /* The event is stored all the same, but not with half a merge: roll back and go without it.
@@ -86,6 +90,8 @@ static bool apply_recording(struct applier *a, struct prepared *e, struct err *e
     if (!is_new)
         return end_as(a, e, OUTCOME_DUPLICATE);
     a->step = "prepareEvent";
+    e->has_refused_properties = false;
+    e->written = 0;
     return persons_apply(a->persons, e, &person, err) && end_as(a, e, OUTCOME_STORED);
 }
 
@@ -130,7 +136,8 @@ static bool apply_live(struct applier *a, struct prepared *e, struct err *err)
     if (e->kind == PREPARED_SNAPSHOT)
         return apply_recording(a, e, err);
     return groups_apply(a->store, e, keys, err) && persons_apply(a->persons, e, &person, err) &&
-           (!e->group_identify || groups_identify(a->store, e, a->clock_us, &a->text, err)) &&
+           (!e->group_identify ||
+            groups_identify(a->store, a->properties_max, e, a->clock_us, &a->text, err)) &&
            insert_event(a, e, person, keys, err) && end_as(a, e, OUTCOME_STORED);
 }
 

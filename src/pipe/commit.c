@@ -115,6 +115,7 @@ static void count_committed(struct committer *c, size_t from, size_t to)
         for (size_t k = 0; e->warnings && k < WARNING_COUNT; k++)
             warnings[k] += e->warnings >> k & 1;
         warnings[WARNING_ALREADY_IDENTIFIED] += e->has_refused_merge;
+        warnings[WARNING_PROPERTIES] += e->has_refused_properties;
     }
     for (size_t i = 0; i < OUTCOME_COUNT; i++) {
         atomic_fetch_add_explicit(&p->counts[i], outcomes[i], memory_order_relaxed);
@@ -412,13 +413,10 @@ void committer_add(struct committer *c, struct prepared *e)
         c->events = mem_realloc(c->events, c->cap * sizeof(struct prepared *));
     }
     c->events[c->count++] = e;
-    c->bytes += e->payload.len + e->properties.len;
-    if (!c->is_open) {
+    if (!c->is_open)
         c->opened_us = clock_mono_us();
-        if (committer_begin(c, &err) && applier_run(&c->applier, e, &err))
-            return;
-    } else if (applier_run(&c->applier, e, &err)) {
-        return;
-    }
-    end_batch(c, &err);
+    if ((c->is_open || committer_begin(c, &err)) && applier_run(&c->applier, e, &err))
+        c->bytes += e->payload.len + e->properties.len + e->written;
+    else
+        end_batch(c, &err);
 }

@@ -19,7 +19,7 @@ struct committer {
 
     struct prepared **events; /* of the open batch */
     size_t count, cap;
-    size_t bytes;
+    size_t bytes; /* of the events, and what they made of persons and groups */
     bool is_open; /* begin was called */
     bool has_gap; /* finished offsets of a gap are not yet committed */
     int64_t opened_us;

@@ -94,13 +94,14 @@ bool groups_apply(const struct store *store, struct prepared *e,
     return true;
 }
 
-bool groups_identify(const struct store *store, const struct prepared *e, int64_t clock_us,
-                     struct buf *text, struct err *err)
+bool groups_identify(const struct store *store, size_t properties_max, struct prepared *e,
+                     int64_t clock_us, struct buf *text, struct err *err)
 {
     const struct prepared_identify *g = e->group_identify;
     struct store_group *stored;
-    struct store_group state = {
-        .properties = g->set, .created_at_us = MIN(clock_us, e->timestamp_us), .version = 1};
+    struct slice was = SLICE("{}");
+    struct slice now = g->set;
+    struct store_group state = {.created_at_us = MIN(clock_us, e->timestamp_us), .version = 1};
     bool is_changed;
     int index;
 
@@ -115,9 +116,14 @@ bool groups_identify(const struct store *store, const struct prepared *e, int64_
             return false;
         if (!is_changed)
             return true;
-        state.properties = buf_slice(text);
+        was = stored->properties;
+        now = buf_slice(text);
         state.created_at_us = MIN(stored->created_at_us, e->timestamp_us);
         state.version = stored->version + 1;
     }
+    state.properties = person_props_limit(properties_max, was, now, e);
+    if (stored && state.properties.ptr == was.ptr)
+        return true; /* refused */
+    e->written += state.properties.len;
     return store->ops->group_put(store->self, e->team_id, index, g->key, &state, err);
 }

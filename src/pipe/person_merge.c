@@ -9,7 +9,8 @@
 
 struct merge {
     const struct store *store;
-    const struct prepared *e;
+    struct prepared *e;
+    size_t properties_max;
     bool sets_flag;      /* the surviving person becomes identified */
     bool refuses_merged; /* an identified A stays what it is */
     struct buf text;
@@ -23,6 +24,7 @@ static bool set_flag(struct merge *m, struct person *person, struct err *err)
 
     if (!m->sets_flag || person->is_identified)
         return true;
+    m->e->written += state.properties.len;
     return m->store->ops->person_update(m->store->self, person, &state, err);
 }
 
@@ -47,7 +49,9 @@ static bool join(struct merge *m, struct person *a, struct person *b, struct err
 
     if (!person_props_join(a->properties, b->properties, &m->text, err))
         return false;
-    state.properties = buf_slice(&m->text);
+    state.properties =
+        person_props_limit(m->properties_max, b->properties, buf_slice(&m->text), m->e);
+    m->e->written += state.properties.len;
     return m->store->ops->person_update(m->store->self, b, &state, err) &&
            m->store->ops->person_merge(m->store->self, a, b, err);
 }
@@ -74,13 +78,14 @@ static bool decide(struct merge *m, struct person *a, struct person *b, bool *is
     return join(m, a, b, err);
 }
 
-bool person_merge_apply(const struct store *store, bool is_policy_2023, const struct prepared *e,
-                        bool *is_refused, struct err *err)
+bool person_merge_apply(const struct store *store, bool is_policy_2023, size_t properties_max,
+                        struct prepared *e, bool *is_refused, struct err *err)
 {
     bool like_identify = e->merge == MERGE_IDENTIFY || (is_policy_2023 && e->merge == MERGE_ALIAS);
     struct merge m = {
         .store = store,
         .e = e,
+        .properties_max = properties_max,
         .sets_flag = like_identify || e->merge == MERGE_FORCE,
         .refuses_merged = like_identify,
         .text = BUF_INIT(TEXT_MAX),

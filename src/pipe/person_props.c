@@ -207,6 +207,14 @@ out:
     return ok;
 }
 
+struct slice person_props_limit(size_t max, struct slice was, struct slice now, struct prepared *e)
+{
+    bool fits = now.len <= max || now.len < was.len;
+
+    e->has_refused_properties |= !fits;
+    return fits ? now : was;
+}
+
 bool person_props_join(struct slice low, struct slice high, struct buf *out, struct err *err)
 {
     struct json_doc a = {0}, b = {0};

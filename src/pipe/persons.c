@@ -20,15 +20,17 @@ struct no_change {
 
 struct persons {
     const struct store *store;
+    size_t properties_max;
     struct buf text;
     struct no_change *remembered;
 };
 
-struct persons *persons_new(const struct store *store)
+struct persons *persons_new(const struct store *store, size_t properties_max)
 {
     struct persons *ps = mem_new(struct persons);
 
     ps->store = store;
+    ps->properties_max = properties_max;
     ps->text = BUF_INIT(TEXT_MAX);
     ps->remembered = mem_new_array(struct no_change, REMEMBERED);
     return ps;
@@ -55,22 +57,22 @@ static struct no_change *slot_of(struct persons *ps, const struct person *person
     return &ps->remembered[(mixed >> 32) & (REMEMBERED - 1)];
 }
 
-static bool create(struct persons *ps, const struct prepared *e, struct person **person,
-                   struct err *err)
+static bool create(struct persons *ps, struct prepared *e, struct person **person, struct err *err)
 {
     struct uuid uuid = uuid_uuidt(clock_wall_us());
     struct person_change state = {
-        .properties = e->first.ptr ? e->first : SLICE("{}"),
+        .properties = person_props_limit(ps->properties_max, SLICE("{}"),
+                                         e->first.ptr ? e->first : SLICE("{}"), e),
         .created_at_us = e->timestamp_us,
         .is_identified = false,
     };
 
+    e->written += state.properties.len;
     return ps->store->ops->person_create(ps->store->self, e->team_id, &uuid, &state,
                                          &e->distinct_id, 1, person, err);
 }
 
-static bool update(struct persons *ps, const struct prepared *e, struct person *person,
-                   struct err *err)
+static bool update(struct persons *ps, struct prepared *e, struct person *person, struct err *err)
 {
     struct no_change *known = slot_of(ps, person);
     struct props_change change = {.set = e->set, .set_once = e->set_once, .unset = e->unset};
@@ -88,12 +90,15 @@ static bool update(struct persons *ps, const struct prepared *e, struct person *
             .person_id = person->id, .version = person->version, .change = e->change};
         return true;
     }
-    state.properties = buf_slice(&ps->text);
+    state.properties =
+        person_props_limit(ps->properties_max, person->properties, buf_slice(&ps->text), e);
+    if (state.properties.ptr == person->properties.ptr)
+        return true; /* refused */
+    e->written += state.properties.len;
     return ps->store->ops->person_update(ps->store->self, person, &state, err);
 }
 
-bool persons_apply(struct persons *ps, const struct prepared *e, struct person **person,
-                   struct err *err)
+bool persons_apply(struct persons *ps, struct prepared *e, struct person **person, struct err *err)
 {
     if (!ps->store->ops->person_get(ps->store->self, e->team_id, e->distinct_id, person, err))
         return false;

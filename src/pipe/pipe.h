@@ -28,6 +28,7 @@ struct pipe_options {
     size_t batch_bytes;  /* 8 MiB */
     int64_t batch_us;    /* 20 ms */
     bool merge_policy_2023;
+    size_t properties_bytes_max;   /* of one person or group; 0: no limit */
     struct feed_position position; /* where to go on */
     struct feed_run *runs;         /* finished above it; copied */
     size_t run_count;

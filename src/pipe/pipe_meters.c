@@ -63,7 +63,7 @@ void pipe_meters_init(struct pipe *p)
                                                         "dead_letter"};
     static const char *const warnings[WARNING_COUNT] = {
         "cannot_merge_already_identified", "cannot_merge_with_illegal_distinct_id",
-        "ignored_invalid_timestamp", "event_timestamp_in_future"};
+        "ignored_invalid_timestamp", "event_timestamp_in_future", "properties_over_limit"};
     static const double batches[] = {1, 10, 100, 500, 1000, 2000, 5000, 10000};
     struct metrics *m = p->opt.metrics;
 

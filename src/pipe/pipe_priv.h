@@ -77,6 +77,7 @@ enum warning {
     WARNING_ILLEGAL_DISTINCT_ID,
     WARNING_TIMESTAMP,
     WARNING_FUTURE,
+    WARNING_PROPERTIES,
     WARNING_COUNT,
 };
 
@@ -150,6 +151,8 @@ struct prepared {
     enum outcome outcome;
     bool has_person;
     bool has_refused_merge;
+    bool has_refused_properties; /* they would have been over the limit */
+    size_t written;              /* bytes of persons and groups, beside the row */
     struct uuid person_uuid;
     struct slice row_properties;
     char *grouped; /* room for properties with $group_N, made once */
@@ -360,17 +363,18 @@ void store_loop_run(void *pipe);
 
 /* persons.c: everything about persons, against the store's operations. Owned by STORE. */
 struct persons;
-struct persons *persons_new(const struct store *store);
+struct persons *persons_new(const struct store *store, size_t properties_max);
 void persons_free(struct persons *ps);
 void persons_forget(struct persons *ps); /* after a rollback */
 /* The event's person: made, or changed by $set, $set_once, $unset. */
-MUST_CHECK bool persons_apply(struct persons *ps, const struct prepared *e, struct person **person,
+MUST_CHECK bool persons_apply(struct persons *ps, struct prepared *e, struct person **person,
                               struct err *err);
 
 /* applier.c: one event in the open transaction. */
 struct applier {
     const struct store *store;
     bool is_policy_2023;
+    size_t properties_max;
     struct persons *persons;
     struct buf text;
     int64_t clock_us; /* wall */
@@ -389,7 +393,8 @@ bool applier_is_about_data(const struct err *err); /* not about the store's heal
 /* person_merge.c: $identify, $create_alias, $merge_dangerously. *is_refused: the previous id's
  * person is identified. */
 MUST_CHECK bool person_merge_apply(const struct store *store, bool is_policy_2023,
-                                   const struct prepared *e, bool *is_refused, struct err *err);
+                                   size_t properties_max, struct prepared *e, bool *is_refused,
+                                   struct err *err);
 
 /* person_props.c: property objects as texts. */
 struct props_change {
@@ -397,6 +402,9 @@ struct props_change {
 };
 MUST_CHECK bool person_props_change(struct slice stored, const struct props_change *change,
                                     struct buf *out, bool *is_changed, struct err *err);
+/* What replaces `was`: `now`, or `was` when `now` is over the limit (unless it is shorter than what
+ * was over it before), which *e remembers. */
+struct slice person_props_limit(size_t max, struct slice was, struct slice now, struct prepared *e);
 /* {...low, ...high}. */
 MUST_CHECK bool person_props_join(struct slice low, struct slice high, struct buf *out,
                                   struct err *err);
@@ -408,8 +416,9 @@ MUST_CHECK bool person_props_group(struct slice stored, struct slice set, struct
 /* $groups and the client's own $group_N: fills group_keys and e->row_properties. */
 MUST_CHECK bool groups_apply(const struct store *store, struct prepared *e,
                              struct slice keys[STORE_GROUP_TYPES_MAX], struct err *err);
-MUST_CHECK bool groups_identify(const struct store *store, const struct prepared *e,
-                                int64_t clock_us, struct buf *text, struct err *err);
+MUST_CHECK bool groups_identify(const struct store *store, size_t properties_max,
+                                struct prepared *e, int64_t clock_us, struct buf *text,
+                                struct err *err);
 
 /* dead_letter.c */
 MUST_CHECK bool dead_letter_store(const struct store *store, const struct prepared *e,

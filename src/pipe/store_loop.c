@@ -25,20 +25,26 @@ static void chunk_done(struct pipe *p)
     lock_drop(&p->lock);
 }
 
+static bool is_full(const struct committer *c)
+{
+    return c->count >= c->p->opt.batch_events || c->bytes >= c->p->opt.batch_bytes;
+}
+
+/* Few events may write much (large persons), so the batch may end inside of a chunk. */
 static void take_chunk(struct committer *c, struct chunk *chunk)
 {
-    const struct pipe_options *opt = &c->p->opt;
-
     c->applier.clock_us = clock_wall_us();
-    for (size_t i = 0; i < chunk->count && !c->is_abandoned; i++)
+    for (size_t i = 0; i < chunk->count && !c->is_abandoned; i++) {
         committer_add(c, chunk->events[i]);
+        if (is_full(c))
+            committer_commit(c);
+    }
     chunk->message.node.next = c->chunks;
     c->chunks = &chunk->message.node;
     chunk_done(c->p);
     if (!c->is_open)
         committer_give_back(c); /* the last event ended with a transaction of its own */
-    else if (c->count >= opt->batch_events || c->bytes >= opt->batch_bytes ||
-             clock_mono_us() - c->opened_us >= opt->batch_us)
+    else if (clock_mono_us() - c->opened_us >= c->p->opt.batch_us)
         committer_commit(c);
 }
 

@@ -370,9 +370,37 @@ static void test_batch_ends(void **state)
     w.opt.batch_us = 3600 * (int64_t)1000000;
     send_numbered(&w, 0, 100, 5, "e");
     world_start(&w);
-    world_settle(&w); /* without waiting for more */
+    assert_true(fake_store_wait(w.store, 100 - 10)); /* less than the last 1000 bytes wait */
     world_stop(&w);
     assert_numbered(&w, 100, 5);
+    world_fini(&w);
+}
+
+/* What events make of their persons counts, and may end a batch inside of a chunk: few small events
+ * of a large person would fill memory and log. */
+static void test_batch_ends_by_what_is_written(void **state)
+{
+    static const char *const ids[] = {"user 0"};
+    struct buf large = BUF_INIT(1 << 20);
+    struct world w;
+
+    UNUSED(state);
+    buf_add_str(&large, "{\"large\":\"");
+    for (int i = 0; i < 50000; i++)
+        buf_add_char(&large, 'x');
+    buf_add_str(&large, "\"}");
+    world_init(&w);
+    w.opt.workers = 1;
+    w.opt.batch_bytes = 200000;
+    w.opt.batch_us = 3600 * (int64_t)1000000;
+    fake_store_person(w.store, TEAM, ids, 1, buf_cstr(&large), 0);
+    send_numbered(&w, 0, 2 * CHUNK_MAX, 1, "e");
+    world_start(&w);
+    world_settle(&w);
+    world_stop(&w);
+    assert_numbered(&w, 2 * CHUNK_MAX, 1);
+    assert_in_range(fake_store_calls(w.store, FAKE_COMMIT), 2 * CHUNK_MAX / 4, 2 * CHUNK_MAX / 3);
+    buf_free(&large);
     world_fini(&w);
 }
 
@@ -390,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_io),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_batch_ends),
+        cmocka_unit_test(test_batch_ends_by_what_is_written),
     };
 
     log_setup(LOG_NONE, LOG_CLASSIC, false);

@@ -196,6 +196,32 @@ static void test_created_at(void **state)
     world_fini(&w);
 }
 
+/* A change over the limit is left out, a new group over it begins empty. */
+static void test_properties_limit(void **state)
+{
+    struct world w;
+
+    UNUSED(state);
+    world_init(&w);
+    w.opt.workers = 1;
+    w.opt.properties_bytes_max = 20;
+    world_event(&w, "a", "$groupidentify",
+                "{\"$group_type\":\"o\",\"$group_key\":\"k\",\"$group_set\":{\"a\":1}}");
+    world_event(&w, "a", "$groupidentify",
+                "{\"$group_type\":\"o\",\"$group_key\":\"k\",\"$group_set\":{\"b\":"
+                "\"0123456789\"}}");
+    world_event(&w, "a", "$groupidentify",
+                "{\"$group_type\":\"o\",\"$group_key\":\"new\",\"$group_set\":{\"b\":"
+                "\"01234567890123456789\"}}");
+    run(&w);
+    assert_int_equal(fake_store_group_count(w.store), 2);
+    assert_slice(fake_store_group_at(w.store, 0)->state.properties, "{\"a\":1}");
+    assert_int_equal(fake_store_group_at(w.store, 0)->state.version, 1);
+    assert_slice(fake_store_group_at(w.store, 1)->state.properties, "{}");
+    assert_int_equal(fake_store_event_count(w.store), 3);
+    world_fini(&w);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -206,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_identify_changes),
         cmocka_unit_test(test_person_of_identify),
         cmocka_unit_test(test_created_at),
+        cmocka_unit_test(test_properties_limit),
     };
 
     log_setup(LOG_NONE, LOG_CLASSIC, false);

@@ -58,7 +58,7 @@ static void run(size_t i, enum merge_mode mode, bool is_2023, const char *expect
     given(w.store, table[i].a, "prev");
     given(w.store, table[i].b, "id");
     assert_true(store.ops->begin(store.self, &err));
-    assert_true(person_merge_apply(&store, is_2023, &e, &is_refused, &err));
+    assert_true(person_merge_apply(&store, is_2023, TEXT_MAX, &e, &is_refused, &err));
     assert_true(store.ops->commit(store.self, NULL, NULL, 0, &err));
     assert_persons(&w, expected);
     assert_int_equal(is_refused, table[i].a == IDENTIFIED && table[i].b != NOBODY &&
@@ -98,7 +98,7 @@ static void test_errors(void **state)
         given(f, PLAIN, "id");
         fake_store_fail(f, ops[i], 1, 1, ERR_RETRY);
         assert_true(store.ops->begin(store.self, &err));
-        assert_false(person_merge_apply(&store, false, &e, &is_refused, &err));
+        assert_false(person_merge_apply(&store, false, TEXT_MAX, &e, &is_refused, &err));
         assert_int_equal(err.code, ERR_RETRY);
         store.ops->rollback(store.self);
         fake_store_free(f);

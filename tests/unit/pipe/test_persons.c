@@ -438,12 +438,50 @@ static void test_merge_fails(void **state)
     world_fini(&w);
 }
 
+/* Over the limit a person keeps what it has; what was over it before may still shrink. The event is
+ * stored all the same. */
+static void test_properties_limit(void **state)
+{
+#define S10 "0123456789"
+#define S20 S10 S10
+    static const char *const small_id[] = {"small"};
+    static const char *const large_id[] = {"large"};
+    static const char *const anon_id[] = {"anon"};
+    struct world w;
+
+    UNUSED(state);
+    world_init(&w);
+    w.opt.workers = 1;
+    w.opt.properties_bytes_max = 40;
+    fake_store_person(w.store, TEAM, small_id, 1, "{\"a\":\"" S20 "\"}", 5);
+    fake_store_person(w.store, TEAM, large_id, 1, "{\"a\":\"" S20 "\",\"b\":\"" S20 "\"}", 5);
+    fake_store_person(w.store, TEAM, anon_id, 1, "{\"x\":\"" S20 "\"}", 5);
+    world_event(&w, "small", "e", "{\"$set\":{\"b\":\"" S20 "\"}}");
+    world_event(&w, "small", "e", "{\"$set\":{\"c\":1}}");
+    world_event(&w, "large", "e", "{\"$set\":{\"c\":1}}");
+    world_event(&w, "large", "e", "{\"$set\":{\"b\":\"" S10 "\"}}");
+    world_event(&w, "new", "e", "{\"$set\":{\"a\":\"" S20 S20 "\"}}");
+    world_event(&w, "small", "$identify", "{\"$anon_distinct_id\":\"anon\"}");
+    world_start(&w);
+    world_settle(&w);
+    world_stop(&w);
+    assert_persons(&w, "P[small,anon] {\"a\":\"" S20 "\",\"c\":1} ident=1 v=2\n"
+                       "P[large] {\"a\":\"" S20 "\",\"b\":\"" S10 "\"} ident=0 v=1\n"
+                       "P[new] {} ident=0 v=0");
+    assert_int_equal(fake_store_event_count(w.store), 6);
+    world_fini(&w);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),       cmocka_unit_test(test_folded_set),
-        cmocka_unit_test(test_teams_apart), cmocka_unit_test(test_merge_keeps),
-        cmocka_unit_test(test_policy_2023), cmocka_unit_test(test_merge_fails),
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_folded_set),
+        cmocka_unit_test(test_teams_apart),
+        cmocka_unit_test(test_merge_keeps),
+        cmocka_unit_test(test_policy_2023),
+        cmocka_unit_test(test_merge_fails),
+        cmocka_unit_test(test_properties_limit),
     };
 
     log_setup(LOG_NONE, LOG_CLASSIC, false);

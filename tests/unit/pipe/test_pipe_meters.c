@@ -13,6 +13,7 @@ static void test_status_and_metrics(void **state)
     UNUSED(state);
     world_init(&w);
     w.opt.metrics = m;
+    w.opt.properties_bytes_max = 40;
     w.opt.workers = 1;
     for (int i = 0; i < 200; i++)
         world_event(&w, "a", "e", "{}");
@@ -23,6 +24,7 @@ static void test_status_and_metrics(void **state)
     world_send(&w, &(struct sent){.id = "a", .data = "{"});
     world_event(&w, "a", "$identify", "{\"$anon_distinct_id\":\"null\"}");
     world_event(&w, "i", "$identify", "{\"$anon_distinct_id\":\"j\"}");
+    world_event(&w, "a", "e", "{\"$set\":{\"long\":\"0123456789012345678901234567890123456789\"}}");
     world_event(&w, "a", "$identify", "{\"$anon_distinct_id\":\"i\"}");
     world_send(&w, &(struct sent){.id = "a", .data = "{\"event\":\"$snapshot\"}", .team_id = 3});
     world_start(&w);
@@ -30,7 +32,7 @@ static void test_status_and_metrics(void **state)
     pipe_stop(w.pipe, STOP_US);
     pipe_status(w.pipe, &s);
     assert_int_equal(s.read, w.sent);
-    assert_int_equal(s.stored, 205);
+    assert_int_equal(s.stored, 206);
     assert_int_equal(s.duplicates, 1);
     assert_int_equal(s.dead_letters, 2);
     assert_int_equal(s.dropped, 1);
@@ -38,7 +40,7 @@ static void test_status_and_metrics(void **state)
     assert_true(s.last_commit_us > 0);
     assert_true(s.last_progress_us >= s.last_commit_us);
     assert_true(metrics_prometheus(m, false, &text));
-    assert_contains(buf_slice(&text), "hedgerow_events_processed_total{outcome=\"stored\"} 205\n");
+    assert_contains(buf_slice(&text), "hedgerow_events_processed_total{outcome=\"stored\"} 206\n");
     assert_contains(buf_slice(&text), "hedgerow_events_processed_total{outcome=\"duplicate\"} 1\n");
     assert_contains(buf_slice(&text), "hedgerow_events_dead_letter_total{reason=\"team\"} 1\n");
     assert_contains(buf_slice(&text),
@@ -51,6 +53,8 @@ static void test_status_and_metrics(void **state)
     assert_contains(
         buf_slice(&text),
         "hedgerow_ingestion_warnings_total{type=\"cannot_merge_already_identified\"} 1\n");
+    assert_contains(buf_slice(&text),
+                    "hedgerow_ingestion_warnings_total{type=\"properties_over_limit\"} 1\n");
     assert_contains(buf_slice(&text), "hedgerow_queue_lag_records 0\n");
     assert_contains(buf_slice(&text), "hedgerow_queue_lag_seconds 0\n");
     assert_contains(buf_slice(&text), "hedgerow_events_in_flight 0\n");
