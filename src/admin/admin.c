@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <arpa/inet.h>
+
 #define BODY_BYTES_MAX (16u << 20)
 #define JSON_TYPE      "application/json"
 
@@ -68,12 +70,40 @@ bool admin_is_allowed(const struct admin *a, const struct http_request *req)
     return value.len > 0 && slice_eq_secret(value, slice_cstr(a->token));
 }
 
+/* A page of another site can send a browser here under a name of its own that it makes stand for
+ * 127.0.0.1, and read the answer. Such a request has that name in Host; ours have an address or
+ * "localhost". */
+static bool is_host_ours(const struct http_request *req)
+{
+    struct slice host = http_header_get(req, "Host");
+    char text[INET6_ADDRSTRLEN];
+    uint8_t address[16];
+
+    if (!host.len)
+        return true; /* no browser */
+    bool is_v6 = host.ptr[0] == '[';
+    ptrdiff_t end = slice_find(host, is_v6 ? ']' : ':');
+    if (end == -1 && is_v6)
+        return false;
+    if (end != -1)
+        host.len = (size_t)end;
+    if (is_v6)
+        host = slice_make(host.ptr + 1, host.len - 1);
+    if (slice_eq_nocase(host, SLICE("localhost")))
+        return !is_v6;
+    if (host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    return inet_pton(is_v6 ? AF_INET6 : AF_INET, text, address) == 1;
+}
+
 static void admin_gate(struct http_request *req, void *ctx)
 {
     struct admin *a = ctx;
     const struct admin_entry *entry = entry_of(a, req);
-    bool is_open =
-        entry->gate == GATE_OPEN || (entry->gate == GATE_LOOPBACK && req->peer_is_loopback);
+    bool is_open = entry->gate == GATE_OPEN ||
+                   (entry->gate == GATE_LOOPBACK && req->peer_is_loopback && is_host_ours(req));
 
     if (!is_open && !admin_is_allowed(a, req)) {
         http_answer_header(req, "WWW-Authenticate", SLICE("Bearer"));

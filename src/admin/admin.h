@@ -1,9 +1,9 @@
 /* admin.h - the operator's listener: health, metrics, and the API behind the command line.
  *
  * Handlers run on NET threads; what changes the store goes to STORE by pipe_call and is answered
- * when it has committed. Everything but /_health, /_ready and (from loopback) /metrics needs
- * `Authorization: Bearer TOKEN`.
- * Answers are JSON; a fault is {"error": {"code", "message", "details"?}}.
+ * when it has committed. Everything but /_health, /_ready and (from loopback, asked for by address
+ * or as localhost) /metrics needs `Authorization: Bearer TOKEN`. Answers are JSON; a fault is
+ * {"error": {"code", "message", "details"?}}.
  */
 #pragma once
 

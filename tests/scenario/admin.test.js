@@ -58,6 +58,12 @@ describe('health and metrics', () => {
     }
   });
 
+  test('metrics are not open to a page that a browser shows', async () => {
+    assert.equal((await open('/metrics', { headers: { Host: 'evil.example.org' } })).status, 401);
+    assert.equal((await open('/metrics', { headers: { Host: 'localhost:1' } })).status, 200);
+    assert.equal((await server.admin('/metrics', { headers: { Host: 'evil.example.org' } })).status, 200);
+  });
+
   test('everything else needs the token', async () => {
     const routes = [['GET', '/api/status'], ['GET', '/api/config'], ['GET', '/api/tail'], ['GET', '/api/teams'], ['POST', '/api/teams'],
       ['POST', '/api/teams/1/rotate-token'], ['POST', '/api/apply'], ['GET', '/api/export'], ['GET', `/api/events/${uuid(1)}`],

@@ -1,3 +1,4 @@
+#include "admin/admin.c"
 #include "admin_aid.h"
 
 static const char *const none[] = {NULL};
@@ -82,6 +83,41 @@ static void each_route_has_its_gate(void **state)
     aid_end(aid);
 }
 
+/* Metrics are open to programs on this machine, not to pages that a browser on it shows. */
+static void whose_host(void **state)
+{
+    static const struct {
+        const char *host;
+        bool is_ours;
+    } table[] = {
+        {"", true},
+        {"localhost", true},
+        {"LOCALHOST:6738", true},
+        {"127.0.0.1", true},
+        {"127.0.0.1:6738", true},
+        {"192.0.2.1:80", true},
+        {"[::1]:6738", true},
+        {"[::1]", true},
+        {"evil", false},
+        {"evil:6738", false},
+        {"127.0.0.1.evil", false},
+        {"localhost.evil:1", false},
+        {"[::1", false},
+        {"[localhost]", false},
+        {"::1", false},
+        {"[]", false},
+        {"127.0.0.1x:6738", false},
+    };
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct http_header header = {SLICE("Host"), slice_cstr(table[i].host)};
+        struct http_request req = {.headers = &header, .header_count = 1};
+        if (is_host_ours(&req) != table[i].is_ours)
+            fail_msg("%s", table[i].host);
+    }
+}
+
 static void the_config_is_masked(void **state)
 {
     struct aid a, *aid = &a;
@@ -111,7 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_needed),       cmocka_unit_test(who_is_let_in),
         cmocka_unit_test(each_route_has_its_gate), cmocka_unit_test(the_config_is_masked),
-        cmocka_unit_test(codes_have_their_status),
+        cmocka_unit_test(codes_have_their_status), cmocka_unit_test(whose_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
