@@ -138,6 +138,7 @@ int app_main(int argc, char **argv)
     }
     log_begin(conf, cli.mode);
     code = cli.mode == CLI_CHECK ? mode_check(&cli, conf, buf_slice(&fault)) : mode_run(&cli, conf);
+    log_flush();
     buf_free(&fault);
     conf_free(conf);
     return code;

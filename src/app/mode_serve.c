@@ -19,6 +19,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#define LOG_FLUSH_S 60 /* until the end of a storm of log lines is told at the latest */
+
 static void block_signals(sigset_t *set)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
@@ -199,7 +201,8 @@ static bool build(struct task *t)
 static void wait_for_stop(struct app *app, const sigset_t *set)
 {
     for (;;) {
-        int sig = sigwaitinfo(set, NULL);
+        int sig = sigtimedwait(set, NULL, &(struct timespec){.tv_sec = LOG_FLUSH_S});
+        log_flush();
         if (sig == SIGINT || sig == SIGTERM)
             return;
         if (sig == SIGHUP)
@@ -229,6 +232,7 @@ int mode_serve(const struct cli *cli, const struct conf *conf)
     wait_for_stop(&app, &set);
     log_line("Shutting down gracefully...");
     stop_gracefully(&app, &set);
+    log_flush(); /* the line below is the last */
     log_line("Over and out!");
     return 0;
 }

@@ -381,6 +381,7 @@ static void on_fatal(const struct err *err, void *ctx)
     log_error("store",
               "the database cannot be trusted, ending at once; the queue keeps every event",
               KV_ERR(err));
+    log_flush();
     _exit(1);
 }
 

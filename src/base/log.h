@@ -60,7 +60,8 @@ void log_write(enum log_level level, const char *module, const char *message,
 #define log_log(module, ...)   LOG_AT(LOG_LOG, module, __VA_ARGS__)
 #define log_warn(module, ...)  LOG_AT(LOG_WARN, module, __VA_ARGS__)
 #define log_error(module, ...) LOG_AT(LOG_ERROR, module, __VA_ARGS__)
-/* Tells the counts of collapsed lines that no later line has told. At the end of the process. */
+/* Tells the counts of collapsed lines that no later line has told. At the end of the process, and
+ * now and then while it runs: a storm that is over brings no later line. */
 void log_flush(void);
 /* A line exactly as given, for the well-known lines that operators search for (level info), cut at
  * 1200 bytes. Never collapsed. */

@@ -142,6 +142,28 @@ static void a_stop_may_take_too_long(void **state)
     assert_true(wait_stopped(&w.task, &w.set, 0));
 }
 
+/* A storm of lines before the stop: how many were left out is told. */
+static void storm(void *ctx)
+{
+    UNUSED(ctx);
+    log_setup(LOG_INFO, LOG_CLASSIC, false);
+    clock_fake_set(1700000000000000);
+    for (int i = 0; i < 13; i++)
+        log_warn("test", "a storm");
+    sigset_t set;
+    block_signals(&set);
+    raise(SIGTERM);
+    wait_for_stop(NULL, &set);
+}
+
+static void a_storm_that_is_over_is_told(void **state)
+{
+    UNUSED(state);
+    char *out = child_output(2, storm, NULL);
+    assert_has(out, "suppressed=3");
+    mem_free(out);
+}
+
 struct slow {
     const struct cli *cli;
     bool is_stop_slow;
@@ -200,6 +222,7 @@ int main(void)
         cmocka_unit_test(cannot_start),
         cmocka_unit_test(the_third_signal_ends_it),
         cmocka_unit_test(a_stop_may_take_too_long),
+        cmocka_unit_test(a_storm_that_is_over_is_told),
         cmocka_unit_test(neither_start_nor_stop_holds_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
