@@ -371,6 +371,10 @@ static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
         return false;
     opt.runs = app->runs;
     opt.run_count = app->run_count;
+    if (opt.sync != RING_SYNC_ALWAYS)
+        log_warn("app",
+                 "a power failure may lose acknowledged events; QUEUE_SYNC=always keeps them",
+                 KV_STR("QUEUE_SYNC", conf_str(c, CONF_QUEUE_SYNC)));
     app->ring = ring_open(&opt, err);
     return app->ring && keep_position(app, &opt, err) && ring_start(app->ring, err);
 }
@@ -432,6 +436,8 @@ static bool start_pipe(struct app *app, struct err *err)
 
 static struct http_limits limits_of(const struct conf *c, size_t connections_max)
 {
+    int64_t rate = conf_int(c, CONF_HTTP_BODY_MIN_RATE); /* 0: off, which net writes as -1 */
+
     return (struct http_limits){
         .head_bytes_max = (size_t)conf_int(c, CONF_HTTP_MAX_HEADER_BYTES),
         .header_count_max = (size_t)conf_int(c, CONF_HTTP_MAX_HEADERS),
@@ -442,6 +448,7 @@ static struct http_limits limits_of(const struct conf *c, size_t connections_max
         .connections_max = connections_max,
         .body_bytes_total_max = (size_t)conf_int(c, CONF_HTTP_BODY_MEMORY_BYTES),
         .body_discard_factor = 2,
+        .body_rate_min = rate ? rate : -1,
     };
 }
 
@@ -456,6 +463,7 @@ static bool make_capture(struct app *app, struct err *err)
         .decoded_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_DECODED_BYTES),
         .parse_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_PARSE_BYTES),
         .event_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_EVENT_BYTES),
+        .group_bytes_max = (size_t)conf_int(c, CONF_QUEUE_PENDING_BYTES),
         .any_token = conf_bool(c, CONF_CAPTURE_ANY_TOKEN),
         .trusted_proxies = conf_str(c, CONF_TRUSTED_PROXIES),
     };

@@ -64,3 +64,13 @@ test('the health check finds the server wherever it listens', async (t) => {
     assert.equal((await run(['--healthcheck'], { env: { ...env, HTTP_SERVER_PORT: String(admin) } })).code, 1);
   }
 });
+
+test('less than a sync before each answer is told once', async (t) => {
+  for (const [mode, times] of [['always', 0], ['interval', 1], ['never', 1]]) {
+    const dir = tempDir(t);
+    const p = launch([], { env: { DATA_DIR: dir, ...FREE, QUEUE_SYNC: mode } });
+    await p.ports(dir);
+    assert.equal((await p.signalled('SIGTERM')).code, 0);
+    assert.equal((p.stderr.match(/power failure may lose.*QUEUE_SYNC=/g) ?? []).length, times, p.stderr);
+  }
+});
