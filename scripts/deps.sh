@@ -15,11 +15,12 @@ node_npm=20.20.2
 die() { echo "deps: $*" >&2; exit 1; }
 
 # "what it is recognised by"="package": a command, or a path (with *) when it has a slash.
-run=(cc=gcc /usr/include/stdio.h=libc6-dev xz=xz-utils patch=patch)
+# sqlite3 is what the first minute of README.md looks at the data with.
+run=(cc=gcc /usr/include/stdio.h=libc6-dev xz=xz-utils patch=patch sqlite3=sqlite3)
 test=("${run[@]}" python3=python3 clang=clang clang-format=clang-format node=nodejs npm=npm
-    /usr/include/cmocka.h=libcmocka-dev sqlite3=sqlite3 curl=curl git=git
+    /usr/include/cmocka.h=libcmocka-dev curl=curl git=git
     '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a=libclang-rt-dev')
-bench=("${run[@]}" node=nodejs npm=npm wrk=wrk sqlite3=sqlite3 strace=strace)
+bench=("${run[@]}" node=nodejs npm=npm wrk=wrk strace=strace)
 integration=("${test[@]}")
 
 have() {
