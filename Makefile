@@ -269,10 +269,14 @@ sbom: $(BUILD)/sbom.cdx.json
 $(BUILD)/sbom.cdx.json: vendor/manifest VERSION scripts/sbom.py
 	@mkdir -p $(@D) && python3 scripts/sbom.py vendor/manifest $(VERSION) >$@
 
+# The notices of the libraries inside the binary: they go wherever it goes.
+$(BUILD)/THIRD_PARTY_LICENSES: vendor/manifest scripts/vendor.sh
+	@mkdir -p $(@D) && scripts/vendor.sh licenses >$@
+
 DIST := hedgerow-$(VERSION)-$(shell uname -sm | tr 'A-Z ' 'a-z-')
-dist: $(BIN) $(BUILD)/sbom.cdx.json
+dist: $(BIN) $(BUILD)/sbom.cdx.json $(BUILD)/THIRD_PARTY_LICENSES
 	@rm -rf $(BUILD)/dist && mkdir -p $(BUILD)/dist/$(DIST)
-	@cp $(wildcard README.md) LICENSE $(BUILD)/sbom.cdx.json $(BUILD)/dist/$(DIST)
+	@cp $(wildcard README.md) LICENSE $(BUILD)/sbom.cdx.json $(BUILD)/THIRD_PARTY_LICENSES $(BUILD)/dist/$(DIST)
 	@strip -o $(BUILD)/dist/$(DIST)/hedgerow $(BIN)
 	@tar -C $(BUILD)/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime='@0' \
 	    -czf $(BUILD)/dist/$(DIST).tar.gz $(DIST)

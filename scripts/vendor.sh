@@ -3,6 +3,7 @@
 #
 #   scripts/vendor.sh               whatever is missing or has changed; silent when nothing is
 #   scripts/vendor.sh record NAME   add the checksums of what the pool has now to the manifest
+#   scripts/vendor.sh licenses      print the notices of all of them, for what is given to others
 #
 # Packages are found by name through apt, with a private state folder: the machine's package lists,
 # pins and installed packages are neither used nor changed. The mirror is the machine's own.
@@ -138,22 +139,30 @@ fetch() {
 
 # --- building ------------------------------------------------------------------------------------
 
-# One library into $out/NAME/{include,lib}, complete or not at all.
-build() {
-    local name=$1 kind file files=() re src o tmp=$out/tmp.$1
-    kind=$(field "$name" kind)
-    case $kind in
+# Verified files of library $1 into the array `files`, fetched if need be.
+files=()
+need_files() {
+    local name=$1 file o re=()
+    case $(field "$name" kind) in
     deb) re=("_$arch\.deb") ;;
     source) re=('\.orig\.tar\.[a-z0-9]+' '\.debian\.tar\.[a-z0-9]+') ;;
     orig) re=('\.orig\.tar\.[a-z0-9]+') ;;
-    *) die "unknown kind '$kind' in $manifest" ;;
+    *) die "unknown kind '$(field "$name" kind)' in $manifest" ;;
     esac
+    files=()
     for o in "${re[@]}"; do
         file=$(cached "$name" "$o")
         [ -n "$file" ] || { fetch "$name"; file=$(cached "$name" "$o"); }
         [ -n "$file" ] || die "$name: no file like $o in $manifest"
         files+=("$file")
     done
+}
+
+# One library into $out/NAME/{include,lib}, complete or not at all.
+build() {
+    local name=$1 kind file src o tmp=$out/tmp.$1
+    kind=$(field "$name" kind)
+    need_files "$name"
     rm -rf "$tmp"
     mkdir -p "$tmp/src" "$tmp/include" "$tmp/lib"
     if [ "$kind" = deb ]; then
@@ -183,6 +192,31 @@ build() {
     mv "$tmp" "$out/$name"
 }
 
+# What library $1 wants to be told, as its package or its authors have it.
+notice() {
+    local name=$1
+    need_files "$name"
+    case $(field "$name" kind) in
+    deb) dpkg-deb --fsys-tarfile "${files[0]}" | tar -xO "./usr/share/doc/$(field "$name" package)/copyright" ;;
+    source) tar -xOf "${files[1]}" debian/copyright ;;
+    orig) tar -xOf "${files[0]}" --wildcards --no-wildcards-match-slash '*/LICENSE' ;;
+    esac || die "$name: there is no notice in ${files[*]}"
+}
+
+licenses() {
+    local name line=$(printf '=%.0s' {1..80}) apache=
+    echo "hedgerow contains these libraries."
+    for name in $names; do
+        printf '\n%s\n%s %s: %s\n%s\n\n' "$line" "$name" "$(field "$name" version)" "$(field "$name" licence)" "$line"
+        notice "$name"
+        case $(field "$name" licence) in *Apache-2.0*) apache+=" $name" ;; esac
+    done
+    [ -z "$apache" ] && return
+    # Their notices name this text instead of giving it; of a choice this one is taken.
+    printf '\n%s\nApache-2.0, for:%s\n%s\n\n' "$line" "$apache" "$line"
+    cat /usr/share/common-licenses/Apache-2.0
+}
+
 record() {
     local name=$1 uri file sum a arches="amd64 arm64" lines=
     [ -n "$(stanza "$name")" ] || die "no library '$name' in $manifest"
@@ -207,12 +241,18 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 arch=$(dpkg --print-architecture 2>/dev/null) || die "the libraries come from Debian packages and need dpkg"
+names=$(sed -n 's/^\[\(.*\)\]$/\1/p' $manifest)
 if [ "${1:-}" = record ]; then
     [ -n "${2:-}" ] || die "usage: scripts/vendor.sh record NAME"
     record "$2"
     exit
 fi
-for name in $(sed -n 's/^\[\(.*\)\]$/\1/p' $manifest); do
+if [ "${1:-}" = licenses ]; then
+    licenses
+    rm -rf "$out/apt"
+    exit
+fi
+for name in $names; do
     if ! cmp -s <(stanza "$name"; echo "${cflags[*]}") "$out/$name/made-from"; then
         build "$name"
     fi
