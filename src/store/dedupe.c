@@ -89,6 +89,12 @@ void dedupe_add(struct dedupe *d, uint64_t hash, int64_t at_us)
     t->count++;
 }
 
+void dedupe_prefetch(const struct dedupe *d, uint64_t hash)
+{
+    if (d->now.cap)
+        __builtin_prefetch(&d->now.slots[(size_t)(fingerprint_of(hash) >> 20) & (d->now.cap - 1)]);
+}
+
 bool dedupe_has(const struct dedupe *d, uint64_t hash)
 {
     uint64_t fingerprint = fingerprint_of(hash);

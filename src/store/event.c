@@ -196,8 +196,11 @@ void event_publish(struct store_sqlite *s)
 {
     if (s->events.batch_count)
         event_index_publish(s);
-    for (size_t i = 0; i < s->events.uuid_count; i++)
+    for (size_t i = 0; i < s->events.uuid_count; i++) {
+        if (i + STORE_PREFETCH < s->events.uuid_count)
+            dedupe_prefetch(&s->dedupe, s->events.uuids[i + STORE_PREFETCH].hash);
         dedupe_add(&s->dedupe, s->events.uuids[i].hash, s->events.uuids[i].at_us);
+    }
     atomic_fetch_add_explicit(&s->seen_events, s->events.batch_count, memory_order_relaxed);
     forget_batch(s);
 }

@@ -52,6 +52,12 @@ void hash_index_add(struct hash_index *x, uint64_t hash, uint32_t at)
     x->count++;
 }
 
+void hash_index_prefetch(const struct hash_index *x, uint64_t hash)
+{
+    if (x->cap)
+        __builtin_prefetch(&x->slots[tag_of(hash) & (x->cap - 1)]);
+}
+
 uint32_t *hash_index_next(const struct hash_index *x, uint64_t hash, size_t *walk)
 {
     uint32_t tag = tag_of(hash);

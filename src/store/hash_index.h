@@ -28,6 +28,7 @@ struct hash_index {
 void hash_index_add(struct hash_index *x, uint64_t hash, uint32_t at);
 /* The next candidate, NULL at the end. A candidate's true hash may differ: tags have 32 bits. */
 uint32_t *hash_index_next(const struct hash_index *x, uint64_t hash, size_t *walk);
-void hash_index_clear(struct hash_index *x); /* keeps small memory */
+void hash_index_prefetch(const struct hash_index *x, uint64_t hash); /* hash_index_add follows */
+void hash_index_clear(struct hash_index *x);                         /* keeps small memory */
 void hash_index_free(struct hash_index *x);
 size_t hash_index_bytes(const struct hash_index *x);

@@ -81,8 +81,11 @@ void index_part_add(struct index_part *p, const struct index_row *row)
 
 void index_part_publish(struct index_part *p)
 {
-    for (; p->batch; p->batch--, p->count++)
+    for (; p->batch; p->batch--, p->count++) {
+        if (p->batch > STORE_PREFETCH)
+            hash_index_prefetch(&p->uuids, p->uuid[p->count + STORE_PREFETCH]);
         hash_index_add(&p->uuids, p->uuid[p->count], (uint32_t)p->count);
+    }
     p->last_id = p->first_id + p->delta[p->count - 1];
     p->last_at = p->batch_last_at;
 }

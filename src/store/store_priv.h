@@ -33,6 +33,7 @@
 #define STORE_LOG_MAX   100000 /* unfolded rows from which a batch begins with a slice of folding */
 #define STORE_FOLD_HARD 50000  /* unfolded rows from which slices grow */
 #define STORE_CURSOR    "ingestion"
+#define STORE_PREFETCH  8 /* entries ahead in loops over tables that no processor cache holds */
 
 struct store_sqlite;
 
@@ -287,6 +288,7 @@ struct dedupe {
 void dedupe_init(struct dedupe *d, int64_t window_us, size_t bytes_max);
 void dedupe_fini(struct dedupe *d);
 void dedupe_add(struct dedupe *d, uint64_t hash, int64_t at_us);
+void dedupe_prefetch(const struct dedupe *d, uint64_t hash); /* dedupe_add follows soon */
 bool dedupe_has(const struct dedupe *d, uint64_t hash);
 size_t dedupe_count(const struct dedupe *d);
 size_t dedupe_count_max(const struct dedupe *d);
