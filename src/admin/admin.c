@@ -98,10 +98,24 @@ static bool is_host_ours(const struct http_request *req)
     return inet_pton(is_v6 ? AF_INET6 : AF_INET, text, address) == 1;
 }
 
+static void answer_starting(const struct admin_entry *entry, struct http_request *req)
+{
+    http_answer_header(req, "Retry-After", SLICE("1"));
+    if (entry->gate == GATE_OPEN)
+        admin_answer_json(req, 503, SLICE("{\"status\":\"starting\"}"));
+    else
+        admin_answer_fault(req, 503, "starting", "the server is starting, ask again soon");
+}
+
 static void admin_gate(struct http_request *req, void *ctx)
 {
     struct admin *a = ctx;
     const struct admin_entry *entry = entry_of(a, req);
+
+    if (!atomic_load(&a->is_begun)) {
+        answer_starting(entry, req);
+        return;
+    }
     bool is_open = entry->gate == GATE_OPEN ||
                    (entry->gate == GATE_LOOPBACK && req->peer_is_loopback && is_host_ours(req));
 
@@ -167,8 +181,6 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
     struct admin *a = mem_new(struct admin);
     a->opt = *opt;
     a->token = mem_dup_str(opt->token);
-    a->tail = tail_new(opt->pipe);
-    a->readers = api_read_new(opt->database_path, opt->store, net_loop_count(opt->net));
     a->route_count = ARRAY_LEN(entries);
     a->routes = mem_new_array(struct http_route, a->route_count);
     for (size_t i = 0; i < a->route_count; i++)
@@ -179,6 +191,14 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
                                            .body_bytes_max = BODY_BYTES_MAX,
                                            .slash = true};
     return a;
+}
+
+void admin_begin(struct admin *a, const struct admin_parts *parts)
+{
+    a->parts = *parts;
+    a->tail = tail_new(parts->pipe);
+    a->readers = api_read_new(a->opt.database_path, parts->store, net_loop_count(a->opt.net));
+    atomic_store(&a->is_begun, true);
 }
 
 void admin_free(struct admin *a)
@@ -206,5 +226,6 @@ void admin_set_ready(struct admin *a, bool is_ready)
 void admin_stop(struct admin *a)
 {
     atomic_store(&a->is_ready, false);
-    tail_stop(a->tail);
+    if (a->tail)
+        tail_stop(a->tail);
 }

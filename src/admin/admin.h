@@ -18,17 +18,23 @@ struct admin_options {
     const struct conf *conf;
     struct metrics *metrics;
     struct net *net;
-    struct pipe *pipe;
-    struct feed_reader feed; /* for its status */
     struct team_directory *teams;
-    struct store store; /* for reads of what is not in the file yet; outlives the admin */
     const char *database_path;
     const char *token; /* bearer token; copied */
     const char *version;
     int64_t stale_us; /* HEALTHCHECK_MAX_STALE_SECONDS */
 };
 
+/* What is there only when the start is nearly over. */
+struct admin_parts {
+    struct pipe *pipe;
+    struct feed_reader feed; /* for its status */
+    struct store store;      /* for reads of what is not in the file yet; outlives the admin */
+};
+
 MUST_CHECK struct admin *admin_new(const struct admin_options *opt, struct err *err);
+/* Once. Until then every answer is 503 and says that the server is starting. */
+void admin_begin(struct admin *a, const struct admin_parts *parts);
 /* After net_stop: no handler runs any more. */
 void admin_free(struct admin *a);
 const struct http_route *admin_routes(struct admin *a, size_t *count);

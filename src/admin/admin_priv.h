@@ -11,10 +11,14 @@ struct admin_readers;
 
 struct admin {
     struct admin_options opt;
-    char *token;
-    atomic_bool is_ready;
+    atomic_bool is_begun;
+    /* valid from then on */
+    struct admin_parts parts;
     struct tail *tail;
     struct admin_readers *readers;
+
+    char *token;
+    atomic_bool is_ready;
     struct http_route *routes;
     size_t route_count;
 };

@@ -127,7 +127,7 @@ void api_teams_apply(struct admin *a, struct http_request *req)
         struct change *c = change_new(a, req, run_apply);
         c->provision = p;
         c->prune = is_prune;
-        pipe_call(a->opt.pipe, &c->call);
+        pipe_call(a->parts.pipe, &c->call);
     }
     json_faults_free(&faults);
 }
@@ -141,7 +141,7 @@ static bool run_export(struct store *store, void *ctx, struct err *err)
 
 void api_teams_export(struct admin *a, struct http_request *req)
 {
-    pipe_call(a->opt.pipe, &change_new(a, req, run_export)->call);
+    pipe_call(a->parts.pipe, &change_new(a, req, run_export)->call);
 }
 
 /* --- teams ---------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ static void serve_add(struct admin *a, struct http_request *req)
         struct change *c = change_new(a, req, run_add);
         c->team_id = team_id;
         c->team_name = mem_dup_str(name);
-        pipe_call(a->opt.pipe, &c->call);
+        pipe_call(a->parts.pipe, &c->call);
     }
     json_free(json);
 }
@@ -271,5 +271,5 @@ void api_teams_rotate(struct admin *a, struct http_request *req)
     }
     struct change *c = change_new(a, req, run_rotate);
     c->team_id = (int64_t)id;
-    pipe_call(a->opt.pipe, &c->call);
+    pipe_call(a->parts.pipe, &c->call);
 }

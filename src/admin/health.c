@@ -25,8 +25,8 @@ static struct health health_check(struct admin *a, struct feed_status *feed,
 {
     struct health h = {.queue = "ok", .pipeline = "ok", .store = "ok"};
 
-    a->opt.feed.ops->status(a->opt.feed.self, feed);
-    pipe_status(a->opt.pipe, pipe);
+    a->parts.feed.ops->status(a->parts.feed.self, feed);
+    pipe_status(a->parts.pipe, pipe);
     if (!feed->is_writable)
         h.queue = "error";
     if (is_stale(a, feed, pipe))
@@ -70,8 +70,8 @@ void health_serve_ready(struct admin *a, struct http_request *req)
     struct feed_status feed;
     struct pipe_status pipe;
 
-    a->opt.feed.ops->status(a->opt.feed.self, &feed);
-    pipe_status(a->opt.pipe, &pipe);
+    a->parts.feed.ops->status(a->parts.feed.self, &feed);
+    pipe_status(a->parts.pipe, &pipe);
     /* While the store has no room capture refuses everything. A store that is only busy is another
      * matter: events are still taken. */
     bool ok = atomic_load(&a->is_ready) && feed.is_writable && !pipe.is_blocked;

@@ -1,6 +1,8 @@
-/* Order of the start: directory, lock, database, teams, ring, pipeline, listeners. The ports are
- * bound before the first write to the ring, so that a second server on the same ports ends without
- * leaving anything behind; connections wait in the kernel's queue until everything runs.
+/* Order of the start: directory, lock, listeners, database, teams, ring, pipeline. The listeners
+ * come first, so that a second server on the same ports ends before it has opened anything, and so
+ * that whoever asks while a long recovery runs gets an answer: 503 from capture and from every
+ * route of the admin listener. Capture opens when the ring is there, the admin when the pipeline
+ * runs too.
  */
 #include "app/wire.h"
 
@@ -452,11 +454,22 @@ static struct http_limits limits_of(const struct conf *c, size_t connections_max
     };
 }
 
+/* Capture is there before the ring; while it is blocked it appends nothing. */
+static bool append_to_ring(void *self, struct feed_group *group, feed_done_fn *done, void *ctx,
+                           struct err *err)
+{
+    struct feed_writer writer = ring_writer(((struct app *)self)->ring);
+
+    return writer.ops->append(writer.self, group, done, ctx, err);
+}
+
+static const struct feed_writer_ops to_ring = {.append = append_to_ring};
+
 static bool make_capture(struct app *app, struct err *err)
 {
     const struct conf *c = app->conf;
     struct capture_options opt = {
-        .feed = ring_writer(app->ring),
+        .feed = {.ops = &to_ring, .self = app},
         .teams = app->teams,
         .metrics = app->metrics,
         .body_bytes_max = (size_t)conf_int(c, CONF_CAPTURE_MAX_BODY_BYTES),
@@ -468,6 +481,8 @@ static bool make_capture(struct app *app, struct err *err)
         .trusted_proxies = conf_str(c, CONF_TRUSTED_PROXIES),
     };
     app->capture = capture_new(&opt, err);
+    if (app->capture)
+        capture_set_blocked(app->capture, "the server is starting");
     return app->capture != NULL;
 }
 
@@ -477,10 +492,7 @@ static bool make_admin(struct app *app, struct err *err)
         .conf = app->conf,
         .metrics = app->metrics,
         .net = app->net,
-        .pipe = app->pipe,
-        .feed = ring_reader(app->ring),
         .teams = app->teams,
-        .store = app->store,
         .database_path = app->db_path,
         .token = app->admin_token,
         .version = HEDGEROW_VERSION,
@@ -538,14 +550,21 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
     app->metrics = metrics_new();
     add_build_info(app->metrics);
     app->teams = team_directory_new();
-    if (!open_directory(app, err) || !load_token(app, err) || !check_schema(app, err) ||
-        !open_store(app, err) || !fill_store(app, err))
+    if (!open_directory(app, err) || !load_token(app, err) || !check_schema(app, err))
         return false;
     app->connections = descriptors_share(conf, descriptors_raise(), (int)threads);
     app->net = net_new((int)threads, app->metrics, err);
-    return app->net && open_ring(app, cli, err) && make_capture(app, err) && start_pipe(app, err) &&
-           make_admin(app, err) && listen_capture(app, err) && listen_admin(app, err) &&
-           net_start(app->net, err);
+    if (!app->net || !make_capture(app, err) || !make_admin(app, err) ||
+        !listen_capture(app, err) || !listen_admin(app, err) || !net_start(app->net, err) ||
+        !open_store(app, err) || !fill_store(app, err) || !open_ring(app, cli, err))
+        return false;
+    capture_set_blocked(app->capture, NULL); /* from here on STORE may block it */
+    if (!start_pipe(app, err))
+        return false;
+    admin_begin(app->admin, &(struct admin_parts){.pipe = app->pipe,
+                                                  .feed = ring_reader(app->ring),
+                                                  .store = app->store});
+    return true;
 }
 
 void app_stop(struct app *app)

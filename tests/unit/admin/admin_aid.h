@@ -164,7 +164,7 @@ static void start_net(struct aid *aid)
 }
 
 /* Teams 1 "One" (phc_1) and 2 "Two" (phc_2) are there. */
-AID void aid_serve(struct aid *aid)
+AID void aid_serve_begun(struct aid *aid, bool is_begun)
 {
     struct provision_outcome outcome;
     struct buf faults = BUF_INIT(4096);
@@ -187,10 +187,7 @@ AID void aid_serve(struct aid *aid)
     struct admin_options opt = {.conf = aid->conf,
                                 .metrics = aid->metrics,
                                 .net = aid->net,
-                                .pipe = aid->pipe,
-                                .feed = {.ops = &aid_status_ops, .self = aid},
                                 .teams = aid->teams,
-                                .store = aid->store,
                                 .database_path = aid->path,
                                 .token = TOKEN,
                                 .version = "1.2.3",
@@ -198,7 +195,17 @@ AID void aid_serve(struct aid *aid)
     aid->admin = admin_new(&opt, &aid->err);
     must(aid->admin != NULL);
     start_net(aid);
+    if (!is_begun)
+        return;
+    admin_begin(aid->admin, &(struct admin_parts){.pipe = aid->pipe,
+                                                  .feed = {.ops = &aid_status_ops, .self = aid},
+                                                  .store = aid->store});
     admin_set_ready(aid->admin, true);
+}
+
+AID void aid_serve(struct aid *aid)
+{
+    aid_serve_begun(aid, true);
 }
 
 AID void aid_stop_pipe(struct aid *aid)

@@ -118,6 +118,20 @@ static void whose_host(void **state)
     }
 }
 
+static void nothing_but_503_at_the_start(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve_begun(aid, false);
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+        expect_as(none, entries[i].methods & HTTP_M_GET ? "GET" : "POST", entries[i].pattern, 503,
+                  entries[i].gate == GATE_OPEN ? "{\"status\":\"starting\"}"
+                                               : "\"code\":\"starting\"");
+    expect("GET", "/nope", NULL, 404, "\"not_found\"");
+    aid_end(aid);
+}
+
 static void the_config_is_masked(void **state)
 {
     struct aid a, *aid = &a;
@@ -145,9 +159,13 @@ static void codes_have_their_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_token_is_needed),       cmocka_unit_test(who_is_let_in),
-        cmocka_unit_test(each_route_has_its_gate), cmocka_unit_test(the_config_is_masked),
-        cmocka_unit_test(codes_have_their_status), cmocka_unit_test(whose_host),
+        cmocka_unit_test(a_token_is_needed),
+        cmocka_unit_test(who_is_let_in),
+        cmocka_unit_test(each_route_has_its_gate),
+        cmocka_unit_test(the_config_is_masked),
+        cmocka_unit_test(codes_have_their_status),
+        cmocka_unit_test(whose_host),
+        cmocka_unit_test(nothing_but_503_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

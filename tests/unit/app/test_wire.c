@@ -1,3 +1,4 @@
+#include "ring/ring.h"
 #include "store/store_sqlite.h"
 
 #include <netdb.h>
@@ -5,13 +6,17 @@
 static int look_up(const char *name, const char *service, const struct addrinfo *hints,
                    struct addrinfo **all);
 static int newest_schema(void);
+static struct ring *watched_ring_open(const struct ring_options *opt, struct err *err);
 #define getaddrinfo         look_up
 #define store_sqlite_schema newest_schema
+#define ring_open           watched_ring_open
 #include "app/wire.c"
 #undef getaddrinfo
 #undef store_sqlite_schema
+#undef ring_open
 #include "app_aid.h"
 #include "base/fault.h"
+#include "net/http_client.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +42,40 @@ static int schemas_ahead; /* of the library's */
 static int newest_schema(void)
 {
     return store_sqlite_schema() + schemas_ahead;
+}
+
+static struct app *watched; /* asked for answers while its ring is opened */
+
+static void expect_503(int port, const char *method, const char *path, const char *part)
+{
+    struct http_reply reply = {.body = BUF_INIT(1 << 16)};
+    struct err err = ERR_INIT;
+    char url[100];
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", port, path);
+    struct http_call call = {.method = method,
+                             .url = url,
+                             .body = SLICE("{\"api_key\":\"x\",\"event\":\"e\"}"),
+                             .timeout_us = WAIT_US};
+    if (!http_client_call(&call, &reply, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(reply.status, 503);
+    assert_true(reply.retry_after_s > 0);
+    assert_has(buf_cstr(&reply.body), part);
+    buf_free(&reply.body);
+}
+
+static struct ring *watched_ring_open(const struct ring_options *opt, struct err *err)
+{
+    if (watched) {
+        int capture = http_listener_port(watched->capture_listener);
+        int admin = http_listener_port(watched->admin_listener);
+        expect_503(admin, "GET", "/_ready", "{\"status\":\"starting\"}");
+        expect_503(admin, "GET", "/_health", "{\"status\":\"starting\"}");
+        expect_503(admin, "GET", "/api/teams", "starting");
+        expect_503(capture, "POST", "/capture/", "server_error");
+    }
+    return ring_open(opt, err);
 }
 
 static const struct cli serve = {.mode = CLI_SERVE};
@@ -171,6 +210,23 @@ static void reloads(void **state)
     place_close(&p);
     mem_free(file);
     temp_dir_free(dir);
+}
+
+static void answers_during_the_start(void **state)
+{
+    static const char *const sets[] = {PORTS, NULL};
+    struct place p;
+    struct app app;
+    struct err err = ERR_INIT;
+
+    UNUSED(state);
+    place_open(&p, sets);
+    watched = &app;
+    if (!app_build(&app, &serve, p.conf, &err))
+        fail_msg("%s", err.text);
+    watched = NULL;
+    app_end(&app);
+    place_close(&p);
 }
 
 struct hold {
@@ -403,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(answers_during_the_start),
         cmocka_unit_test(the_provision_file),
         cmocka_unit_test(reloads),
         cmocka_unit_test(reloads_while_the_store_waits),
