@@ -350,6 +350,23 @@ static bool keep_position(struct app *app, const struct ring_options *opt, struc
     return false;
 }
 
+/* Another topic is another directory: its ring would begin empty, and the old one be forgotten. */
+static bool check_topic(const struct app *app, const struct ring_options *opt, struct err *err)
+{
+    char *other = opt->accept_gap ? NULL : ring_elsewhere(opt);
+
+    if (!other)
+        return true;
+    err_set(
+        err, ERR_INPUT,
+        "KAFKA_CONSUMPTION_TOPIC is %s, but ring/%s in DATA_DIR has events that are not stored: "
+        "start with KAFKA_CONSUMPTION_TOPIC=%s until they are, or with --accept-gap to go on "
+        "without them",
+        conf_str(app->conf, CONF_KAFKA_CONSUMPTION_TOPIC), other, other);
+    mem_free(other);
+    return false;
+}
+
 static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
 {
     const struct conf *c = app->conf;
@@ -377,6 +394,8 @@ static bool open_ring(struct app *app, const struct cli *cli, struct err *err)
         log_warn("app",
                  "a power failure may lose acknowledged events; QUEUE_SYNC=always keeps them",
                  KV_STR("QUEUE_SYNC", conf_str(c, CONF_QUEUE_SYNC)));
+    if (!check_topic(app, &opt, err))
+        return false;
     app->ring = ring_open(&opt, err);
     return app->ring && keep_position(app, &opt, err) && ring_start(app->ring, err);
 }

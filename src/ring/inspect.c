@@ -1,6 +1,10 @@
-/* inspect.c - read-only walk over a ring directory, for `queue inspect`, verify and export. */
+/* inspect.c - read-only looks at ring directories: the walk for `queue inspect`, verify and export,
+ * and the search for a ring that was left behind. */
+#include "base/fs.h"
 #include "base/mem.h"
 #include "ring/ring_priv.h"
+
+#include <dirent.h>
 
 struct walk {
     ring_walk_fn *fn;
@@ -53,4 +57,65 @@ bool ring_inspect(const char *dir, ring_walk_fn *fn, void *ctx, struct err *err)
                      list_is_empty(&rec.damaged) ? "" : ", a segment has no readable head");
     recover_fini(&rec);
     return ok;
+}
+
+/* --- elsewhere --- */
+
+static bool has_unread(const struct recover *rec, const struct ring_options *opt, bool has_position)
+{
+    uint64_t at = has_position ? opt->position.offset : 0;
+
+    if (list_is_empty(&rec->chain))
+        return false;
+    at = MAX(at, list_entry(rec->chain.next, const struct segment, node)->use.base);
+    for (size_t i = 0; has_position && i < opt->run_count; i++) {
+        if (opt->runs[i].from <= at)
+            at = MAX(at, opt->runs[i].to);
+    }
+    return at < rec->end;
+}
+
+/* Does the directory hold the cursor's ring? *is_unread: and events of it that are not stored? */
+static bool look_into(const char *dir, const struct ring_options *opt, bool *is_unread)
+{
+    bool has_position = opt->has_position && !uuid_is_nil(&opt->position.ring_id);
+    struct err err = ERR_INIT;
+    struct recover rec;
+    bool is_it;
+
+    *is_unread = false;
+    if (!fs_exists(dir))
+        return false;
+    is_it = recover_load(dir, has_position ? &opt->position.ring_id : NULL, &rec, &err) &&
+            rec.has_ring && (!has_position || uuid_eq(&rec.ring_id, &opt->position.ring_id));
+    *is_unread = is_it && has_unread(&rec, opt, has_position);
+    recover_fini(&rec);
+    return is_it;
+}
+
+char *ring_elsewhere(const struct ring_options *opt)
+{
+    const char *slash = strrchr(opt->dir, '/');
+    const char *name = slash ? slash + 1 : opt->dir;
+    char *parent =
+        slash ? slice_dup(slice_make(opt->dir, (size_t)(name - opt->dir))) : mem_dup_str(".");
+    char *found = NULL;
+    bool is_unread;
+    DIR *d = look_into(opt->dir, opt, &is_unread) ? NULL : opendir(parent);
+    struct dirent *e;
+
+    while (d && !found && (e = readdir(d)) != NULL) {
+        char *path;
+
+        if (e->d_name[0] == '.' || strcmp(e->d_name, name) == 0)
+            continue;
+        path = fs_join(parent, e->d_name);
+        if (look_into(path, opt, &is_unread) && is_unread)
+            found = mem_dup_str(e->d_name);
+        mem_free(path);
+    }
+    if (d)
+        closedir(d);
+    mem_free(parent);
+    return found;
 }

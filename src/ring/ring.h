@@ -55,6 +55,11 @@ void ring_pause_reuse(struct ring *r, bool is_paused);
 void ring_stop(struct ring *r);
 void ring_free(struct ring *r); /* stops first when that was not done; NULL is legal */
 
+/* The name of a directory beside opt->dir that holds the cursor's ring with events the store has
+ * not finished (without a cursor: any ring with events), while opt->dir does not hold that ring:
+ * opening it would leave them behind. NULL when there is none. mem_free it. */
+char *ring_elsewhere(const struct ring_options *opt);
+
 /* Walks every record of a ring directory read-only (server stopped), oldest first; false from fn
  * stops (that is no error). A record is valid during the call. ERR_CORRUPT after the whole walk
  * when records were damaged or missing: the text tells how many. */

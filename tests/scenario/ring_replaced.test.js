@@ -23,17 +23,18 @@ after(() => {
 class Place {
   constructor(name) {
     this.dataDir = path.join(top, name);
+    this.env = env;
     this.ring = path.join(this.dataDir, 'ring', 'events_plugin_ingestion');
   }
 
   async start(args = []) {
-    this.server = await startHedgerow({ dataDir: this.dataDir, provision, env, args });
+    this.server = await startHedgerow({ dataDir: this.dataDir, provision, env: this.env, args });
     return this.server;
   }
 
   // A start that must fail; resolves to what it printed.
   async refused(args = []) {
-    const server = new Hedgerow({ dataDir: this.dataDir, provision, env, args });
+    const server = new Hedgerow({ dataDir: this.dataDir, provision, env: this.env, args });
     server.launch();
     await server.exited;
     assert.equal(server.how.code, 1, server.describe());
@@ -268,6 +269,27 @@ describe('the ring directory', { concurrency: 2 }, () => {
     await p.send('c1');
     await p.settle();
     assert.deepEqual(p.stored(), ['u1', 'u2', 'u3', 'c1']);
+    await p.server.stop();
+  });
+
+  it('is another one by KAFKA_CONSUMPTION_TOPIC: refused until the old one is stored', async () => {
+    const p = new Place('topic');
+    await p.start();
+    await p.send('a1');
+    await p.settle();
+    await p.leaveUnread(() => p.send('u1', 'u2'));
+    p.env = { ...env, KAFKA_CONSUMPTION_TOPIC: 'other' };
+    assert.match(await p.refused(), /KAFKA_CONSUMPTION_TOPIC is other, but ring\/events_plugin_ingestion in DATA_DIR has events that are not stored/);
+    assert.ok(!fs.existsSync(path.join(p.dataDir, 'ring', 'other')));
+    p.env = env;
+    await p.start();
+    await p.settle();
+    await p.server.stop({ keep: true });
+    p.env = { ...env, KAFKA_CONSUMPTION_TOPIC: 'other' };
+    await p.start(); // nothing is left behind now
+    await p.send('b1');
+    await p.settle();
+    assert.deepEqual(p.stored(), ['a1', 'u1', 'u2', 'b1']);
     await p.server.stop();
   });
 

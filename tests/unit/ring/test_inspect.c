@@ -101,12 +101,62 @@ static void test_bad_directory(void **state)
     assert_int_equal(g->got_count, 0);
 }
 
+static void assert_elsewhere(struct rig *g, const char *dir, const char *expected)
+{
+    struct ring_options opt = g->opt;
+    char *name;
+
+    opt.dir = dir;
+    name = ring_elsewhere(&opt);
+    if (expected)
+        assert_string_equal(name, expected);
+    else
+        assert_null(name);
+    mem_free(name);
+}
+
+/* The ring beside: unread, read, with runs, of another cursor, and with a copy in its own place. */
+static void test_elsewhere(void **state)
+{
+    struct rig *g = *state;
+    struct feed_run run = {.from = 5, .to = 10};
+    const char *name = strrchr(g->dir, '/') + 1;
+    char other[RING_PATH_MAX];
+
+    snprintf(other, sizeof(other), "%.*s/other", (int)(name - 1 - g->dir), g->dir);
+    assert_elsewhere(g, other, NULL); /* nothing anywhere */
+    rig_open(g);
+    for (int i = 0; i < 10; i++)
+        put(g, 1, 100);
+    assert_elsewhere(g, other, name); /* no cursor at all */
+    set_position(g, 5, 10);
+    rig_close(g);
+    assert_elsewhere(g, other, name);
+    assert_elsewhere(g, g->dir, NULL);
+    g->opt.runs = &run;
+    g->opt.run_count = 1;
+    assert_elsewhere(g, other, NULL); /* the run is all that is above the cursor */
+    run.from = 6;
+    assert_elsewhere(g, other, name);
+    g->opt.run_count = 0;
+    g->opt.position.offset = 10;
+    assert_elsewhere(g, other, NULL);
+    g->opt.position.offset = 5;
+    g->opt.position.ring_id.b[0] ^= 1;
+    assert_elsewhere(g, other, NULL); /* somebody else's */
+    g->opt.position.ring_id.b[0] ^= 1;
+    copy_dir(g->dir, other);
+    assert_elsewhere(g, other, NULL); /* it is in its place */
+    remove_files(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
