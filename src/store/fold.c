@@ -157,11 +157,16 @@ bool fold_slice(struct store_sqlite *s, int64_t deadline_us, struct err *err)
     return true;
 }
 
+/* A plan that no slice has run of may still be with TIDY, which shortens it: it is not looked at.
+ */
+static bool is_folded(const struct fold *f)
+{
+    return f->plan && f->at_next > 0 && f->at_next == f->plan->count;
+}
+
 int64_t fold_reached(const struct store_sqlite *s)
 {
-    const struct fold *f = &s->fold;
-
-    return f->plan && f->at_next == f->plan->count ? f->plan->through_seq : s->log.folded_seq;
+    return is_folded(&s->fold) ? s->fold.plan->through_seq : s->log.folded_seq;
 }
 
 void fold_done(struct store_sqlite *s, bool committed)
@@ -173,7 +178,7 @@ void fold_done(struct store_sqlite *s, bool committed)
         f->at_next = f->at;
     f->at = f->at_next;
     f->count_before = s->log.count;
-    if (!committed || f->at < f->plan->count)
+    if (!committed || !is_folded(f))
         return;
     change_log_folded(s, f->plan->through_seq);
     f->count_before = s->log.count;
