@@ -52,9 +52,9 @@ def tail(text, lines=60):
 def sanitizer_env(san):
     common = "halt_on_error=1:exitcode=99"
     return {"ASAN_OPTIONS": common + ":detect_leaks=1:abort_on_error=0",
-            "LSAN_OPTIONS": "suppressions=tests/lib/run.lsan:print_suppressions=0",
+            "LSAN_OPTIONS": "suppressions=" + os.path.abspath("tests/lib/run.lsan") + ":print_suppressions=0",
             "UBSAN_OPTIONS": common + ":print_stacktrace=1",
-            "TSAN_OPTIONS": common + ":suppressions=tests/lib/run.tsan"} if san else {}
+            "TSAN_OPTIONS": common + ":suppressions=" + os.path.abspath("tests/lib/run.tsan")} if san else {}
 
 
 def unit(prog, name, opt):

@@ -486,7 +486,7 @@ describe('tail', () => {
     await waitFor(() => server.sql('SELECT count(*) n FROM v_events')[0].n === before + 88);
     await waitFor(() => quick.lines.length === 8);
     assert.equal((await request(server.adminUrl, '/_health')).status, 200);
-    assert.ok(rss() - start < 256 << 20, `${start} to ${rss()}`);
+    if (!process.env.HEDGEROW_SAN) assert.ok(rss() - start < 256 << 20, `${start} to ${rss()}`); // shadow memory counts too
     let got = '';
     slow.on('data', (part) => (got += part));
     slow.resume();

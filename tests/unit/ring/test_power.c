@@ -29,7 +29,7 @@ struct shadow {
 };
 
 struct power {
-    bool is_on;
+    atomic_bool is_on;
     pthread_mutex_t mutex;
     struct rig *g;
     struct shadow files[FILES_MAX];
