@@ -425,6 +425,8 @@ describe('limits of the listener', () => {
       raw.write('POST /e/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{'); // not idle
       all.push(raw);
     }
+    await waitFor(async () => (await server.admin('/metrics')).text.includes('hedgerow_http_connections{listener="capture"} 20\n'),
+      { what: 'all twenty are connected' });
     const over = await connect(server.captureUrl);
     over.write(requestBytes('POST', '/e/', { body: event('over') }));
     const answer = await over.answer();
@@ -438,9 +440,7 @@ describe('limits of the listener', () => {
 
   test('bodies that together need more memory than allowed', async () => {
     const body = JSON.stringify(event('memory', { text: 'x'.repeat(700 << 10) }));
-    const first = await connect(server.captureUrl);
     const bytes = requestBytes('POST', '/e/', { body });
-    await first.write(bytes.subarray(0, bytes.length - 1));
     const status = async () => {
       const raw = await connect(server.captureUrl);
       raw.write(bytes);
@@ -448,10 +448,17 @@ describe('limits of the listener', () => {
       raw.close();
       return answer?.status;
     };
-    await waitFor(async () => (await status()) === 503); // as soon as the first one has arrived
-    first.write(bytes.subarray(bytes.length - 1));
-    assert.equal((await first.answer())?.status, 200);
-    first.close();
+    // One holds its memory, another is refused. Should the other have been quicker, the one was refused: once more.
+    const holds = async () => {
+      const first = await connect(server.captureUrl);
+      await first.write(bytes.subarray(0, bytes.length - 1));
+      await waitFor(async () => (await status()) === 503);
+      first.write(bytes.subarray(bytes.length - 1));
+      const answer = await first.answer();
+      first.close();
+      return answer?.status === 200;
+    };
+    assert.ok((await holds()) || (await holds()) || (await holds()));
     assert.equal(await waitFor(async () => ((await status()) === 200 ? 200 : 0)), 200);
     await lives(server);
   });
