@@ -172,7 +172,11 @@ static void stop_gracefully(struct app *app, const sigset_t *set)
 
 static void build_run(struct task *t)
 {
-    t->ok = app_build(t->app, t->cli, t->conf, &t->err) && write_ports(t->app, &t->err);
+    t->ok = app_build(t->app, t->cli, t->conf, &t->err);
+    if (!t->ok)
+        return;
+    admin_set_ready(t->app->admin, true); /* who reads the ports finds it so */
+    t->ok = write_ports(t->app, &t->err);
 }
 
 /* Builds everything. A signal to stop that comes meanwhile is put back for later; SIGHUP waits. */
@@ -227,7 +231,6 @@ int mode_serve(const struct cli *cli, const struct conf *conf)
         return 1;
     }
     thread_set_role(THREAD_MAIN, 0);
-    admin_set_ready(app.admin, true);
     tell(&app);
     wait_for_stop(&app, &set);
     log_line("Shutting down gracefully...");
