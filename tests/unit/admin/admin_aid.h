@@ -90,12 +90,18 @@ AID bool aid_apply(struct aid *aid, const char *text, bool prune, struct provisi
     return ok;
 }
 
-/* Freed by the caller. */
+static bool aid_collect(struct store *store, void *ctx, struct err *err)
+{
+    return provision_collect(store, ctx, err);
+}
+
+/* Freed by the caller. Once the pipe runs, its STORE thread owns the store. */
 AID char *aid_export(struct aid *aid)
 {
     struct buf out = BUF_INIT(1 << 20);
 
-    must(provision_collect(&aid->store, &out, &aid->err));
+    must(aid->pipe ? pipe_call_wait(aid->pipe, aid_collect, &out, &aid->err)
+                   : provision_collect(&aid->store, &out, &aid->err));
     buf_cstr(&out);
     return out.ptr;
 }
