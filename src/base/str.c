@@ -134,3 +134,14 @@ bool slice_eq_secret(struct slice a, struct slice b)
         difference = (unsigned char)(difference | (a.ptr[i] ^ b.ptr[i]));
     return difference == 0;
 }
+
+int slice_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}

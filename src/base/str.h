@@ -46,5 +46,7 @@ char *slice_dup(struct slice s);
  */
 MUST_CHECK bool slice_u64(struct slice s, uint64_t *value);
 MUST_CHECK bool slice_i64(struct slice s, int64_t *value);
+/* 0..15 of a hexadecimal digit of any case, else -1. */
+int slice_hex_digit(char c);
 /* Compares secrets in time that depends on the lengths only. */
 bool slice_eq_secret(struct slice a, struct slice b);

@@ -21,17 +21,6 @@
 
 static _Atomic uint64_t uuid_v7_last, uuid_uuidt_last;
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 // 32 hex digits, with hyphens wherever they like.
 static bool parse_digits(struct slice text, struct uuid *out)
 {
@@ -43,7 +32,7 @@ static bool parse_digits(struct slice text, struct uuid *out)
 
         if (text.ptr[i] == '-')
             continue;
-        value = hex_value(text.ptr[i]);
+        value = slice_hex_digit(text.ptr[i]);
         if (value == -1 || count == 32)
             return false;
         u.b[count / 2] = (uint8_t)(u.b[count / 2] << 4 | value);

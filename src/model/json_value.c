@@ -21,23 +21,15 @@
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static unsigned hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - (unsigned)'0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - (unsigned)'a' + 10 : 16;
-}
-
 static bool is_hex4(const char *p, unsigned *value)
 {
     *value = 0;
     for (int i = 0; i < 4; i++) {
-        unsigned digit = hex_digit((unsigned char)p[i]);
+        int digit = slice_hex_digit(p[i]);
 
-        if (digit == 16)
+        if (digit == -1)
             return false;
-        *value = *value << 4 | digit;
+        *value = *value << 4 | (unsigned)digit;
     }
     return true;
 }

@@ -20,17 +20,6 @@ struct slice http_param_get(const struct http_request *req, const char *name)
     return SLICE_NONE;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 struct slice http_decode(struct slice text, bool plus_is_space, struct arena *arena)
 {
     size_t len = 0;
@@ -44,8 +33,8 @@ struct slice http_decode(struct slice text, bool plus_is_space, struct arena *ar
         int high = -1, low = -1;
 
         if (c == '%' && text.len - i > 2) {
-            high = hex_digit(text.ptr[i + 1]);
-            low = hex_digit(text.ptr[i + 2]);
+            high = slice_hex_digit(text.ptr[i + 1]);
+            low = slice_hex_digit(text.ptr[i + 2]);
         }
         if (high >= 0 && low >= 0) {
             c = (char)(high * 16 + low);

@@ -139,6 +139,21 @@ static void bad_numbers_change_nothing(void **state)
     assert_int_equal(i, 42);
 }
 
+static void hex_digits(void **state)
+{
+    static const char digits[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+    int count = 0;
+
+    UNUSED(state);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(slice_hex_digit(digits[i]), i);
+        assert_int_equal(slice_hex_digit(upper[i]), i);
+    }
+    for (int c = -128; c < 128; c++)
+        count += slice_hex_digit((char)c) != -1;
+    assert_int_equal(count, 22);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +161,7 @@ int main(void)
         cmocka_unit_test(trimming),     cmocka_unit_test(splitting),
         cmocka_unit_test(finding),      cmocka_unit_test(copying),
         cmocka_unit_test(good_numbers), cmocka_unit_test(bad_numbers_change_nothing),
+        cmocka_unit_test(hex_digits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
