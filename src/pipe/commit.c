@@ -1,15 +1,18 @@
 /* The STORE thread: decides about events in the order they arrive and commits them in batches, each
  * in one transaction with the finished offsets.
  *
- *   ensures   an offset counts as finished exactly when the transaction that holds its event (or
- * dead letter) is committed ensures   an event becomes a dead letter only when it failed alone, in
- * a transaction of its own assumes   prepared events and their feed blocks stay until the batch is
- * committed on failure, by the code of the error: ERR_RETRY            the batch is rolled back and
- * run again, for ever, with a pause; the status says degraded ERR_FULL             the same once a
- * second, and `blocked` tells capture meanwhile ERR_IO, ERR_CORRUPT  `fatal`: the database is not
- * to be trusted anything else        it is about the data: rolled back; what stands before the
- * event that failed is run in one transaction, the event alone in the next, the rest after it. When
- * nobody knows which event it was (COMMIT itself failed) each event runs alone
+ * An offset counts as finished exactly when the transaction that holds its event (or dead letter)
+ * is committed. An event becomes a dead letter only when it failed alone, in a transaction of its
+ * own. Prepared events and their feed blocks stay until the batch is committed.
+ *
+ * After a failure the code of the error decides:
+ * - ERR_RETRY: the batch is rolled back and run again, for ever, with a pause; the status says
+ *   degraded.
+ * - ERR_FULL: the same once a second, and `blocked` tells capture meanwhile.
+ * - ERR_IO, ERR_CORRUPT: `fatal`, the database is not to be trusted.
+ * - Anything else is about the data: rolled back; what stands before the event that failed is run
+ * in one transaction, the event alone in the next, the rest after it. When nobody knows which event
+ *   it was (COMMIT itself failed), each event runs alone.
  *
  * Events are applied as they come in, so that the transaction is nearly done when the batch is
  * full. Chunks are given back to their workers when all their events are committed.
