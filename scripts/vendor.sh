@@ -158,6 +158,19 @@ need_files() {
     done
 }
 
+our_patches() {
+    local p=$(field "$1" patches)
+    [ -z "$p" ] || (cd vendor/patches && ls $p | sed 's|^|vendor/patches/|')
+}
+
+# Everything that the built library depends on.
+made_from() {
+    local file
+    stanza "$1"
+    echo "${cflags[*]}"
+    for file in $(our_patches "$1"); do sha256sum "$file"; done
+}
+
 # One library into $out/NAME/{include,lib}, complete or not at all.
 build() {
     local name=$1 kind file src o tmp=$out/tmp.$1
@@ -168,6 +181,9 @@ build() {
     if [ "$kind" = deb ]; then
         dpkg-deb -x "${files[0]}" "$tmp/src"
         cp -R "$tmp/src/usr/include/." "$tmp/include"
+        for file in "$tmp"/include/*-linux-gnu; do # headers that differ between machines
+            [ -d "$file" ] && cp -R "$file/." "$tmp/include" && rm -r "$file"
+        done
         for file in $(field "$name" archive); do
             cp "$tmp"/src/usr/lib/*/"$file" "$tmp/lib/"
         done
@@ -179,16 +195,19 @@ build() {
                 patch -s -p1 -d "$tmp/src" <"$tmp/src/debian/patches/$file"
             done
         fi
+        for file in $(our_patches "$name"); do
+            patch -s -p1 -d "$tmp/src" <"$file" || die "$name: $file does not fit"
+        done
         echo "vendor: compiling $name" >&2
         for file in $(field "$name" compile); do
             src=$tmp/src/$file o=$tmp/$(basename "$file" .c).o
-            "${CC:-cc}" "${cflags[@]}" -I"$(dirname "$src")" -c -o "$o" "$src"
+            "${CC:-cc}" "${cflags[@]}" $(field "$name" flags) -I"$(dirname "$src")" -c -o "$o" "$src"
             ar rcs "$tmp/lib/lib$name.a" "$o"
             cp "$(dirname "$src")"/*.h "$tmp/include/"
         done
     fi
     rm -rf "$tmp/src" "${out:?}/$name"
-    { stanza "$name"; echo "${cflags[*]}"; } >"$tmp/made-from"
+    made_from "$name" >"$tmp/made-from"
     mv "$tmp" "$out/$name"
 }
 
@@ -253,7 +272,7 @@ if [ "${1:-}" = licenses ]; then
     exit
 fi
 for name in $names; do
-    if ! cmp -s <(stanza "$name"; echo "${cflags[*]}") "$out/$name/made-from"; then
+    if ! cmp -s <(made_from "$name") "$out/$name/made-from"; then
         build "$name"
     fi
 done
