@@ -91,7 +91,7 @@ VINC := $(patsubst %,-isystem $(V)/%/include,$(sort $(foreach u,$(USES),$(lastwo
 vinc  = $(foreach u,$(filter $1:% all:%,$(USES)),-isystem $(V)/$(lastword $(subst :, ,$u))/include)
 folder = $(firstword $(subst /, ,$1))
 
-$(V)/stamp: vendor/manifest | scripts/vendor.sh
+$(V)/stamp: vendor/manifest $(wildcard vendor/patches/*) | scripts/vendor.sh
 	@scripts/deps.sh run
 	@scripts/vendor.sh
 	@touch $@
