@@ -222,9 +222,11 @@ static bool apply_personal_key(struct store *store, struct object_list *stored,
     buf_addf(&json, "{\"key\":");
     buf_add_json_str(&json, slice_cstr(k->key));
     buf_addf(&json, ",\"team\":%lld}", (long long)k->team_id);
-    bool ok = apply_object(store, stored,
-                           &(struct store_object){PROVISION_PERSONAL_KEYS, k->key, buf_cstr(&json)},
-                           outcome, err);
+    bool ok =
+        apply_object(store, stored,
+                     &(struct store_object){
+                         .kind = PROVISION_PERSONAL_KEYS, .key = k->key, .json = buf_cstr(&json)},
+                     outcome, err);
     buf_free(&json);
     return ok;
 }
@@ -240,8 +242,9 @@ static bool apply_objects(struct store *store, const struct provision *p, bool p
         goto out;
     for (size_t i = 0; i < p->object_count; i++) {
         const struct provision_object *o = &p->objects[i];
-        if (!apply_object(store, &stored, &(struct store_object){o->kind, o->key, o->json}, outcome,
-                          err))
+        if (!apply_object(store, &stored,
+                          &(struct store_object){.kind = o->kind, .key = o->key, .json = o->json},
+                          outcome, err))
             goto out;
     }
     for (size_t i = 0; i < p->personal_key_count; i++)

@@ -45,11 +45,20 @@ static const char sql_ids[] =
     "person_id = ?1 "
     "ORDER BY 1";
 
+/* One statement for entries of one config, which an index finds, and one for all. */
+#define LOGS_SELECT \
+    "SELECT id, team_id, plugin_config_id, at, source, type, message FROM plugin_logs WHERE "
+#define LOGS_BOUNDS                                                                \
+    "(?2 = 0 OR team_id = ?2) AND (?3 = '' OR type = ?3) AND id < ?4 AND id > ?5 " \
+    "ORDER BY id DESC LIMIT ?6"
+static const char sql_logs_of[] = LOGS_SELECT "plugin_config_id = ?1 AND " LOGS_BOUNDS;
+static const char sql_logs[] = LOGS_SELECT "?1 = 0 AND " LOGS_BOUNDS;
+
 struct store_reader {
     struct db *db;
     struct store_sqlite *store; /* NULL: not attached */
     struct db_stmt *parts, *index, *uuid, *scan, *event, *owner_logged, *owner_folded;
-    struct db_stmt *person_logged, *person_folded, *ids;
+    struct db_stmt *person_logged, *person_folded, *ids, *logs, *logs_of;
     uint64_t hash_key[2];
 };
 
@@ -69,7 +78,9 @@ static bool prepare_all(struct store_reader *r, struct err *err)
                 {&r->owner_folded, sql_owner_folded},
                 {&r->person_logged, sql_person_logged},
                 {&r->person_folded, sql_person_folded},
-                {&r->ids, sql_ids}};
+                {&r->ids, sql_ids},
+                {&r->logs, sql_logs},
+                {&r->logs_of, sql_logs_of}};
 
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {
         *list[i].stmt = db_prepare(r->db, list[i].sql, err);
@@ -417,4 +428,48 @@ bool store_reader_person(struct store_reader *r, int64_t team_id, struct slice d
     struct person_wanted w = {.team_id = team_id, .distinct_id = distinct_id};
 
     return read_bounded(r, read_person, &w, json, err);
+}
+
+/* --- plugin logs */
+
+static void write_log(struct db_stmt *q, struct buf *json)
+{
+    buf_add_char(json, '{');
+    add_i64(json, "id", db_col_i64(q, 0));
+    add_i64(json, "team_id", db_col_i64(q, 1));
+    add_i64(json, "plugin_config_id", db_col_i64(q, 2));
+    add_i64(json, "at", db_col_i64(q, 3));
+    add_text(json, "source", db_col_text(q, 4));
+    add_text(json, "type", db_col_text(q, 5));
+    add_text(json, "message", db_col_text(q, 6));
+    buf_add_char(json, '}');
+}
+
+static bool read_logs(struct store_reader *r, const void *what, struct buf *json, struct err *err)
+{
+    const struct store_plugin_logs_query *w = what;
+    struct db_stmt *q = w->config_id ? r->logs_of : r->logs;
+    enum db_step step;
+    bool is_first = true;
+
+    db_bind_i64(q, 1, w->config_id);
+    db_bind_i64(q, 2, w->team_id);
+    db_bind_text_or_empty(q, 3, w->type);
+    db_bind_i64(q, 4, w->before ? w->before : INT64_MAX);
+    db_bind_i64(q, 5, w->after);
+    db_bind_i64(q, 6, w->limit);
+    buf_add_str(json, "{\"entries\":[");
+    for (; (step = db_step(q, err)) == DB_ROW; is_first = false) {
+        if (!is_first)
+            buf_add_char(json, ',');
+        write_log(q, json);
+    }
+    buf_add_str(json, "]}");
+    return step == DB_DONE;
+}
+
+bool store_reader_plugin_logs(struct store_reader *r, const struct store_plugin_logs_query *query,
+                              struct buf *json, struct err *err)
+{
+    return read_bounded(r, read_logs, query, json, err);
 }

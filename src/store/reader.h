@@ -25,3 +25,16 @@ MUST_CHECK bool store_reader_event(struct store_reader *r, const struct uuid *uu
 /* The person of a distinct id with all its distinct ids. */
 MUST_CHECK bool store_reader_person(struct store_reader *r, int64_t team_id,
                                     struct slice distinct_id, struct buf *json, struct err *err);
+
+struct store_plugin_logs_query {
+    int64_t config_id, team_id; /* 0: any */
+    struct slice type;          /* "ERROR", …; empty: any */
+    int64_t before, after;      /* ids; 0: no bound */
+    int limit;                  /* 1 to STORE_PLUGIN_LOGS_MAX */
+};
+#define STORE_PLUGIN_LOGS_MAX 1000
+/* {"entries":[{"id","team_id","plugin_config_id","at","source","type","message"}, …]}, newest
+ * first. */
+MUST_CHECK bool store_reader_plugin_logs(struct store_reader *r,
+                                         const struct store_plugin_logs_query *query,
+                                         struct buf *json, struct err *err);

@@ -31,6 +31,8 @@ static const struct {
                              "DELETE FROM session_recording_events WHERE id <= ?", RECORDING_ROWS},
     [RETAINED_DEAD_LETTERS] = {"dead letter", "SELECT id, at FROM dead_letters ORDER BY id LIMIT ?",
                                "DELETE FROM dead_letters WHERE id <= ?", STORE_DELETE_ROWS},
+    [RETAINED_PLUGIN_LOGS] = {"plugin log", "SELECT id, at FROM plugin_logs ORDER BY id LIMIT ?",
+                              "DELETE FROM plugin_logs WHERE id <= ?", STORE_DELETE_ROWS},
     [RETAINED_COUNTERS] = {"counters", sql_counters_first, sql_counters_delete, STORE_DELETE_ROWS},
 };
 
@@ -41,6 +43,7 @@ bool retention_open(struct store_sqlite *s, struct err *err)
     r->of[RETAINED_EVENTS].keep_us = s->opt.events_retention_us;
     r->of[RETAINED_RECORDINGS].keep_us = s->opt.events_retention_us;
     r->of[RETAINED_DEAD_LETTERS].keep_us = s->opt.dead_letter_retention_us;
+    r->of[RETAINED_PLUGIN_LOGS].keep_us = s->opt.plugin_logs_retention_us;
     r->of[RETAINED_COUNTERS].keep_us = COUNTERS_KEEP_US;
     for (int i = 0; i < RETAINED; i++) {
         r->of[i].due_us = r->of[i].keep_us > 0 ? INT64_MIN : INT64_MAX;
@@ -156,12 +159,20 @@ static bool delete_dead_letters(struct store_sqlite *s, struct err *err)
     return delete_by_id(s, RETAINED_DEAD_LETTERS, INT64_MAX, &bound, err);
 }
 
+static bool delete_plugin_logs(struct store_sqlite *s, struct err *err)
+{
+    int64_t bound;
+
+    return delete_by_id(s, RETAINED_PLUGIN_LOGS, INT64_MAX, &bound, err);
+}
+
 bool retention_slice(struct store_sqlite *s, struct err *err)
 {
     static bool (*const delete_old[RETAINED])(struct store_sqlite *, struct err *) = {
         [RETAINED_EVENTS] = delete_events,
         [RETAINED_RECORDINGS] = delete_recordings,
         [RETAINED_DEAD_LETTERS] = delete_dead_letters,
+        [RETAINED_PLUGIN_LOGS] = delete_plugin_logs,
         [RETAINED_COUNTERS] = delete_counters,
     };
     struct retention *r = &s->retention;

@@ -89,6 +89,22 @@ struct store_object { /* a part of the provision file, kept as JSON */
     const char *kind;
     const char *key;
     const char *json;
+    int64_t id; /* the store's: unique in its kind, kept when the object changes, never reused */
+};
+typedef bool store_object_fn(const struct store_object *o, void *ctx); /* false: no more */
+
+struct store_plugin_log {
+    int64_t team_id, config_id;
+    int64_t at_us;
+    struct slice source, type, message, instance_id;
+};
+
+/* What is known of a plugin config beyond its object. */
+struct store_plugin_state {
+    int64_t config_id;
+    const char *error_json;   /* NULL: none */
+    int64_t circuit_until_us; /* 0: closed */
+    const char *circuit_why;  /* NULL: closed */
 };
 
 struct store_status {
@@ -149,8 +165,26 @@ struct store_ops {
                        struct err *err); /* teams and personal keys, sealed */
     bool (*object_put)(void *self, const struct store_object *o, struct err *err);
     bool (*object_remove)(void *self, const char *kind, const char *key, struct err *err);
-    bool (*objects_each)(void *self, bool (*fn)(const struct store_object *o, void *ctx), void *ctx,
-                         struct err *err);
+    bool (*objects_each)(void *self, store_object_fn *fn, void *ctx, struct err *err);
+    /* One, by its id; fn is not called when there is none. It may change the store. */
+    bool (*object_get)(void *self, const char *kind, int64_t id, store_object_fn *fn, void *ctx,
+                       struct err *err);
+
+    /* Plugins: their storage, log and state, by config id. Writes belong in begin/commit. */
+    bool (*plugin_storage_get)(void *self, int64_t config_id, struct slice key, struct buf *value,
+                               bool *found, struct err *err); /* ERR_LIMIT: *value is full */
+    bool (*plugin_storage_set)(void *self, int64_t config_id, struct slice key, struct slice value,
+                               struct err *err);
+    bool (*plugin_storage_remove)(void *self, int64_t config_id, struct slice key, struct err *err);
+    bool (*plugin_logs_insert)(void *self, const struct store_plugin_log *rows, size_t count,
+                               struct err *err);
+    bool (*plugin_error_put)(void *self, int64_t config_id, const char *error_json,
+                             struct err *err); /* NULL: none any more */
+    bool (*plugin_circuit_put)(void *self, int64_t config_id, int64_t until_us, const char *why,
+                               struct err *err); /* 0 and NULL: closed */
+    bool (*plugin_states_each)(void *self,
+                               bool (*fn)(const struct store_plugin_state *state, void *ctx),
+                               void *ctx, struct err *err);
 
     /* False in *found when the store has no position yet. runs are heap memory of the caller
      * (mem_free). */

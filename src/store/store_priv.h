@@ -483,8 +483,11 @@ MUST_CHECK bool cursor_runs_decode(uint64_t offset, struct slice bytes, struct f
                                    size_t *count, struct err *err);
 
 struct small_tables {
-    struct db_stmt *team_put, *team_token, *team_remove, *teams, *object_put, *object_remove,
-        *objects, *personal_keys;
+    struct db_stmt *team_put, *team_token, *team_remove, *teams, *personal_keys;
+    struct db_stmt *object_update, *object_next_id, *object_insert, *object_remove, *object,
+        *objects;
+    struct db_stmt *plugin_get, *plugin_set, *plugin_remove, *plugin_log, *plugin_error,
+        *plugin_circuit, *plugin_states;
     struct db_stmt *recording, *dead_letter;
 };
 
@@ -495,8 +498,22 @@ bool team_op_load(void *self, struct team_set **set, struct err *err);
 MUST_CHECK bool object_open(struct store_sqlite *s, struct err *err);
 bool object_op_put(void *self, const struct store_object *o, struct err *err);
 bool object_op_remove(void *self, const char *kind, const char *key, struct err *err);
-bool object_op_each(void *self, bool (*fn)(const struct store_object *o, void *ctx), void *ctx,
-                    struct err *err);
+bool object_op_each(void *self, store_object_fn *fn, void *ctx, struct err *err);
+bool object_op_get(void *self, const char *kind, int64_t id, store_object_fn *fn, void *ctx,
+                   struct err *err);
+MUST_CHECK bool plugin_rows_open(struct store_sqlite *s, struct err *err);
+bool plugin_rows_storage_get(void *self, int64_t config_id, struct slice key, struct buf *value,
+                             bool *found, struct err *err);
+bool plugin_rows_storage_set(void *self, int64_t config_id, struct slice key, struct slice value,
+                             struct err *err);
+bool plugin_rows_storage_remove(void *self, int64_t config_id, struct slice key, struct err *err);
+bool plugin_rows_logs_insert(void *self, const struct store_plugin_log *rows, size_t count,
+                             struct err *err);
+bool plugin_rows_error_put(void *self, int64_t config_id, const char *error_json, struct err *err);
+bool plugin_rows_circuit_put(void *self, int64_t config_id, int64_t until_us, const char *why,
+                             struct err *err);
+bool plugin_rows_states_each(void *self, bool (*fn)(const struct store_plugin_state *, void *),
+                             void *ctx, struct err *err);
 MUST_CHECK bool recording_open(struct store_sqlite *s, struct err *err);
 bool recording_op_insert(void *self, const struct recording_row *row, bool *is_new,
                          struct err *err);
@@ -507,6 +524,7 @@ enum retained_table {
     RETAINED_EVENTS,
     RETAINED_RECORDINGS,
     RETAINED_DEAD_LETTERS,
+    RETAINED_PLUGIN_LOGS,
     RETAINED_COUNTERS,
     RETAINED
 };

@@ -27,8 +27,13 @@ static const char init_sql[] = {
 #include "store/migrations/0001_init.sql.inc"
     0};
 
+static const char plugins_sql[] = {
+#include "store/migrations/0002_plugins.sql.inc"
+    0};
+
 static const struct db_migration migrations[] = {
     {.number = 1, .name = "init", .sql = init_sql},
+    {.number = 2, .name = "plugins", .sql = plugins_sql},
 };
 
 static const struct db_schema schema = {
@@ -298,6 +303,14 @@ static const struct store_ops ops = {
     .object_put = object_op_put,
     .object_remove = object_op_remove,
     .objects_each = object_op_each,
+    .object_get = object_op_get,
+    .plugin_storage_get = plugin_rows_storage_get,
+    .plugin_storage_set = plugin_rows_storage_set,
+    .plugin_storage_remove = plugin_rows_storage_remove,
+    .plugin_logs_insert = plugin_rows_logs_insert,
+    .plugin_error_put = plugin_rows_error_put,
+    .plugin_circuit_put = plugin_rows_circuit_put,
+    .plugin_states_each = plugin_rows_states_each,
     .position = cursor_op_position,
     .tidy = tidy_op,
     .status = op_status,
@@ -384,8 +397,8 @@ static bool open_parts(struct store_sqlite *s, struct err *err)
            change_log_open(s, err) && fold_open(s, err) && person_open(s, err) &&
            distinct_id_open(s, err) && group_open(s, err) && event_open(s, err) &&
            event_index_open(s, err) && counter_open(s, err) && team_open(s, err) &&
-           object_open(s, err) && recording_open(s, err) && dead_letter_open(s, err) &&
-           retention_open(s, err);
+           object_open(s, err) && plugin_rows_open(s, err) && recording_open(s, err) &&
+           dead_letter_open(s, err) && retention_open(s, err);
 }
 
 static void free_parts(struct store_sqlite *s)

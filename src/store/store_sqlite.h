@@ -18,9 +18,10 @@ struct store_sqlite_options {
     uint64_t wal_checkpoint_bytes, wal_restart_bytes, wal_alarm_bytes; /* 16 MiB, 256 MiB, 1 GiB */
     int64_t events_retention_us;                                       /* 0: for ever */
     int64_t dead_letter_retention_us;
-    int64_t busy_us;          /* 5 s */
-    size_t index_part_events; /* events of a part of the event index; 0: 500,000 */
-    struct metrics *metrics;  /* may be NULL */
+    int64_t plugin_logs_retention_us; /* 0: for ever */
+    int64_t busy_us;                  /* 5 s */
+    size_t index_part_events;         /* events of a part of the event index; 0: 500,000 */
+    struct metrics *metrics;          /* may be NULL */
 };
 
 MUST_CHECK bool store_sqlite_open(const struct store_sqlite_options *opt, struct store *store,

@@ -25,7 +25,27 @@ static void *table_add(struct table *t, const void *row)
     return t->rows + t->count++ * t->size;
 }
 
-enum { PERSONS, IDS, GROUPS, TYPES, EVENTS, RECORDINGS, DEAD, COUNTERS, TEAMS, OBJECTS, TABLES };
+enum {
+    PERSONS,
+    IDS,
+    GROUPS,
+    TYPES,
+    EVENTS,
+    RECORDINGS,
+    DEAD,
+    COUNTERS,
+    TEAMS,
+    OBJECTS,
+    STORAGE,
+    LOGS,
+    STATES,
+    TABLES
+};
+
+struct storage_row {
+    int64_t config_id;
+    struct slice key, value;
+};
 
 struct failure {
     int nth; /* counts down to the first failing call; 0: no failure */
@@ -48,6 +68,7 @@ struct fake_store {
     size_t run_count;
     bool has_position;
     int64_t last_id;
+    int64_t last_object_id; /* one for all kinds */
 };
 
 static const size_t row_sizes[TABLES] = {
@@ -61,11 +82,14 @@ static const size_t row_sizes[TABLES] = {
     [COUNTERS] = sizeof(struct fake_counter),
     [TEAMS] = sizeof(struct team),
     [OBJECTS] = sizeof(struct store_object),
+    [STORAGE] = sizeof(struct storage_row),
+    [LOGS] = sizeof(struct store_plugin_log),
+    [STATES] = sizeof(struct store_plugin_state),
 };
 
 static bool is_append_only(int table)
 {
-    return table == EVENTS || table == RECORDINGS || table == DEAD;
+    return table == EVENTS || table == RECORDINGS || table == DEAD || table == LOGS;
 }
 
 struct fake_store *fake_store_new(void)
@@ -648,42 +672,184 @@ static bool op_teams_load(void *self, struct team_set **set, struct err *err)
     return true;
 }
 
-static bool op_object_remove(void *self, const char *kind, const char *key, struct err *err)
+static struct store_object *find_object(struct fake_store *f, const char *kind, const char *key,
+                                        int64_t id)
 {
-    struct fake_store *f = self;
-
-    UNUSED(err);
     for (size_t i = 0; i < f->tables[OBJECTS].count; i++) {
         struct store_object *o = ROW(&f->tables[OBJECTS], struct store_object, i);
 
-        if (strcmp(o->kind, kind) != 0 || strcmp(o->key, key) != 0)
-            continue;
-        *o = *ROW(&f->tables[OBJECTS], struct store_object, --f->tables[OBJECTS].count);
-        break;
+        if (strcmp(o->kind, kind) == 0 && (key ? strcmp(o->key, key) == 0 : o->id == id))
+            return o;
     }
+    return NULL;
+}
+
+static bool op_object_remove(void *self, const char *kind, const char *key, struct err *err)
+{
+    struct fake_store *f = self;
+    struct store_object *o = find_object(f, kind, key, 0);
+
+    UNUSED(err);
+    if (o)
+        *o = *ROW(&f->tables[OBJECTS], struct store_object, --f->tables[OBJECTS].count);
     return true;
 }
 
 static bool op_object_put(void *self, const struct store_object *o, struct err *err)
 {
     struct fake_store *f = self;
+    struct store_object *old = find_object(f, o->kind, o->key, 0);
     struct store_object row = {
         .kind = keep_text(f, o->kind), .key = keep_text(f, o->key), .json = keep_text(f, o->json)};
 
-    if (!op_object_remove(self, o->kind, o->key, err))
-        return false;
-    table_add(&f->tables[OBJECTS], &row);
+    UNUSED(err);
+    row.id = old ? old->id : ++f->last_object_id;
+    if (old)
+        *old = row;
+    else
+        table_add(&f->tables[OBJECTS], &row);
     return true;
 }
 
-static bool op_objects_each(void *self, bool (*fn)(const struct store_object *o, void *ctx),
-                            void *ctx, struct err *err)
+static bool op_objects_each(void *self, store_object_fn *fn, void *ctx, struct err *err)
 {
     struct fake_store *f = self;
 
     UNUSED(err);
     for (size_t i = 0; i < f->tables[OBJECTS].count; i++) {
         if (!fn(ROW(&f->tables[OBJECTS], struct store_object, i), ctx))
+            break;
+    }
+    return true;
+}
+
+static bool op_object_get(void *self, const char *kind, int64_t id, store_object_fn *fn, void *ctx,
+                          struct err *err)
+{
+    struct store_object *o = find_object(self, kind, NULL, id);
+
+    UNUSED(err);
+    if (o) {
+        struct store_object copy = *o; /* the row may move */
+        fn(&copy, ctx);
+    }
+    return true;
+}
+
+/* --- plugins ---------------------------------------------------------------------------------- */
+
+static struct storage_row *find_storage(struct fake_store *f, int64_t config_id, struct slice key)
+{
+    for (size_t i = 0; i < f->tables[STORAGE].count; i++) {
+        struct storage_row *row = ROW(&f->tables[STORAGE], struct storage_row, i);
+
+        if (row->config_id == config_id && slice_eq(row->key, key))
+            return row;
+    }
+    return NULL;
+}
+
+static bool op_storage_get(void *self, int64_t config_id, struct slice key, struct buf *value,
+                           bool *found, struct err *err)
+{
+    struct storage_row *row = find_storage(self, config_id, key);
+
+    *found = row != NULL;
+    return !row || buf_add_slice(value, row->value) || err_set(err, ERR_LIMIT, "too long");
+}
+
+static bool op_storage_set(void *self, int64_t config_id, struct slice key, struct slice value,
+                           struct err *err)
+{
+    struct fake_store *f = self;
+    struct storage_row *old = find_storage(f, config_id, key);
+
+    CHECK(f->is_open);
+    if (!enter(f, FAKE_STORAGE_SET, err))
+        return false;
+    if (old)
+        old->value = keep(f, value);
+    else
+        table_add(&f->tables[STORAGE], &(struct storage_row){.config_id = config_id,
+                                                             .key = keep(f, key),
+                                                             .value = keep(f, value)});
+    return true;
+}
+
+static bool op_storage_remove(void *self, int64_t config_id, struct slice key, struct err *err)
+{
+    struct fake_store *f = self;
+    struct storage_row *row = find_storage(f, config_id, key);
+
+    CHECK(f->is_open);
+    UNUSED(err);
+    if (row)
+        *row = *ROW(&f->tables[STORAGE], struct storage_row, --f->tables[STORAGE].count);
+    return true;
+}
+
+static bool op_logs_insert(void *self, const struct store_plugin_log *rows, size_t count,
+                           struct err *err)
+{
+    struct fake_store *f = self;
+
+    CHECK(f->is_open);
+    if (!enter(f, FAKE_LOGS_INSERT, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct store_plugin_log row = rows[i];
+
+        row.source = keep(f, row.source);
+        row.type = keep(f, row.type);
+        row.message = keep(f, row.message);
+        row.instance_id = keep(f, row.instance_id);
+        table_add(&f->tables[LOGS], &row);
+    }
+    return true;
+}
+
+static struct store_plugin_state *plugin_state_of(struct fake_store *f, int64_t config_id)
+{
+    for (size_t i = 0; i < f->tables[STATES].count; i++) {
+        struct store_plugin_state *row = ROW(&f->tables[STATES], struct store_plugin_state, i);
+
+        if (row->config_id == config_id)
+            return row;
+    }
+    return table_add(&f->tables[STATES], &(struct store_plugin_state){.config_id = config_id});
+}
+
+static bool op_error_put(void *self, int64_t config_id, const char *error_json, struct err *err)
+{
+    struct fake_store *f = self;
+
+    CHECK(f->is_open);
+    UNUSED(err);
+    plugin_state_of(f, config_id)->error_json = keep_text(f, error_json);
+    return true;
+}
+
+static bool op_circuit_put(void *self, int64_t config_id, int64_t until_us, const char *why,
+                           struct err *err)
+{
+    struct fake_store *f = self;
+    struct store_plugin_state *row = plugin_state_of(f, config_id);
+
+    CHECK(f->is_open);
+    UNUSED(err);
+    row->circuit_until_us = until_us;
+    row->circuit_why = keep_text(f, why);
+    return true;
+}
+
+static bool op_states_each(void *self, bool (*fn)(const struct store_plugin_state *, void *),
+                           void *ctx, struct err *err)
+{
+    struct fake_store *f = self;
+
+    UNUSED(err);
+    for (size_t i = 0; i < f->tables[STATES].count; i++) {
+        if (!fn(ROW(&f->tables[STATES], struct store_plugin_state, i), ctx))
             break;
     }
     return true;
@@ -743,6 +909,14 @@ static const struct store_ops fake_ops = {
     .object_put = op_object_put,
     .object_remove = op_object_remove,
     .objects_each = op_objects_each,
+    .object_get = op_object_get,
+    .plugin_storage_get = op_storage_get,
+    .plugin_storage_set = op_storage_set,
+    .plugin_storage_remove = op_storage_remove,
+    .plugin_logs_insert = op_logs_insert,
+    .plugin_error_put = op_error_put,
+    .plugin_circuit_put = op_circuit_put,
+    .plugin_states_each = op_states_each,
     .position = op_position,
     .tidy = op_tidy,
     .status = op_status,
@@ -782,6 +956,8 @@ LOOK(recording, RECORDINGS, struct recording_row)
 LOOK(dead, DEAD, struct dead_letter)
 LOOK(group, GROUPS, struct fake_group)
 LOOK(group_type, TYPES, struct fake_group_type)
+LOOK(plugin_log, LOGS, struct store_plugin_log)
+LOOK(plugin_state, STATES, struct store_plugin_state)
 
 uint64_t fake_store_counted(const struct fake_store *f, enum store_count what, int64_t team_id)
 {

@@ -25,6 +25,8 @@ enum fake_op {
     FAKE_EVENT_INSERT,
     FAKE_RECORDING_INSERT,
     FAKE_DEAD_LETTER_INSERT,
+    FAKE_STORAGE_SET,
+    FAKE_LOGS_INSERT,
     FAKE_TIDY,
     FAKE_OP_COUNT,
 };
@@ -97,6 +99,10 @@ size_t fake_store_group_count(const struct fake_store *f);
 const struct fake_group *fake_store_group_at(const struct fake_store *f, size_t i);
 size_t fake_store_group_type_count(const struct fake_store *f);
 const struct fake_group_type *fake_store_group_type_at(const struct fake_store *f, size_t i);
+size_t fake_store_plugin_log_count(const struct fake_store *f);
+const struct store_plugin_log *fake_store_plugin_log_at(const struct fake_store *f, size_t i);
+size_t fake_store_plugin_state_count(const struct fake_store *f);
+const struct store_plugin_state *fake_store_plugin_state_at(const struct fake_store *f, size_t i);
 uint64_t fake_store_counted(const struct fake_store *f, enum store_count what, int64_t team_id);
 struct feed_position fake_store_position(struct fake_store *f, const struct feed_run **runs,
                                          size_t *count);

@@ -96,6 +96,30 @@ static void dead_letters(void **state)
     aid_close(aid);
 }
 
+static void plugin_logs(void **state)
+{
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_open(aid);
+    aid_close_store(aid);
+    aid->opt.plugin_logs_retention_us = 7 * DAY_US;
+    aid_open_again(aid);
+    for (int day = 0; day < 10; day++) {
+        struct store_plugin_log row = {.config_id = 1, .at_us = clock_wall_us()};
+        aid_begin(aid);
+        must(aid->ops->plugin_logs_insert(aid->self, &row, 1, &aid->err));
+        aid_commit(aid);
+        clock_fake_add(DAY_US);
+    }
+    aid_tidy(aid);
+    expect_rows("SELECT min(id), max(id) FROM plugin_logs", 2, "4|10");
+    clock_fake_add(6 * DAY_US + 1);
+    aid_tidy(aid);
+    expect_rows("SELECT count(*) FROM plugin_logs", 1, "0");
+    aid_close(aid);
+}
+
 static void put_recording(struct aid *aid, uint64_t n)
 {
     struct recording_row row = {.uuid = aid_uuid(n),
@@ -204,6 +228,7 @@ int main(void)
         cmocka_unit_test(events_by_arrival),
         cmocka_unit_test(consumers_hold_back),
         cmocka_unit_test(dead_letters),
+        cmocka_unit_test(plugin_logs),
         cmocka_unit_test(recordings_by_arrival),
         cmocka_unit_test(counters),
         cmocka_unit_test(failed_slice),

@@ -7,7 +7,7 @@ static void empty_store(void **state)
 
     UNUSED(state);
     aid_open(aid);
-    assert_int_equal(store_sqlite_schema(), 1);
+    assert_int_equal(store_sqlite_schema(), 2);
     aid->ops->status(aid->self, &status);
     assert_int_equal(status.events, 0);
     assert_int_equal(status.last_change, 0);
@@ -217,7 +217,7 @@ static void newer_schema(void **state)
     aid_close_store(aid);
     assert_false(store_sqlite_open(&aid->opt, &other, &aid->err));
     assert_int_equal(aid->err.code, ERR_INPUT);
-    assert_non_null(strstr(aid->err.text, "hedgerow.db has schema 7, newer than this binary (1)"));
+    assert_non_null(strstr(aid->err.text, "hedgerow.db has schema 7, newer than this binary (2)"));
     assert_false(store_sqlite_migrate(aid->path, &from, &to, &aid->err));
     assert_int_equal(aid_number(aid, "SELECT count(*) FROM events"), 1);
     aid_close(aid);
@@ -231,17 +231,17 @@ static void migrate_only(void **state)
     UNUSED(state);
     aid_open(aid);
     must(store_sqlite_migrate(aid->path, &from, &to, &aid->err));
-    assert_int_equal(from, 1);
-    assert_int_equal(to, 1);
+    assert_int_equal(from, 2);
+    assert_int_equal(to, 2);
     aid_close_store(aid);
     aid_copy_file("/dev/null", aid->path);
     must(store_sqlite_file_schema(aid->path, &to, &aid->err));
     assert_int_equal(to, 0);
     must(store_sqlite_migrate(aid->path, &from, &to, &aid->err));
     assert_int_equal(from, 0);
-    assert_int_equal(to, 1);
+    assert_int_equal(to, 2);
     must(store_sqlite_file_schema(aid->path, &to, &aid->err));
-    assert_int_equal(to, 1);
+    assert_int_equal(to, 2);
     must(store_sqlite_file_schema("/nonexistent/hedgerow.db", &to, &aid->err));
     assert_int_equal(to, 0);
     aid_open_again(aid);

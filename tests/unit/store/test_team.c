@@ -82,7 +82,8 @@ static void personal_keys(void **state)
 {
     struct aid a, *aid = &a;
     struct team one = team_of(1, "phc_1");
-    struct store_object key = {"personal_api_keys", "phx_1", "{\"key\":\"phx_1\",\"team\":1}"};
+    struct store_object key = {
+        .kind = "personal_api_keys", .key = "phx_1", .json = "{\"key\":\"phx_1\",\"team\":1}"};
     struct team_set *set;
 
     UNUSED(state);
