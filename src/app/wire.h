@@ -39,6 +39,8 @@ MUST_CHECK bool app_build(struct app *app, const struct cli *cli, const struct c
 /* Graceful: no new requests, running ones answered, what was read stored. */
 void app_stop(struct app *app);
 void app_free(struct app *app);
+/* What the provision file says, or a first team; at the start. */
+MUST_CHECK bool app_fill_store(struct app *app, struct err *err);
 /* Applies PROVISION_FILE again (SIGHUP). Reads the file here and leaves the rest to STORE, which
  * may be waiting for the disk: returns at once. Asked for again meanwhile, it sends SIGHUP when it
  * is done. */
