@@ -25,13 +25,15 @@ struct plugin_attachment {
 };
 
 enum plugin_circuit { CIRCUIT_CLOSED, CIRCUIT_OPEN };
-enum plugin_phase {              /* of a config, as people see it; the worst of all threads */
-                    PLUGIN_IDLE, /* no event yet */
-                    PLUGIN_READY,
-                    PLUGIN_SETTING_UP,
-                    PLUGIN_RETRYING, /* setupPlugin failed, it is tried again */
-                    PLUGIN_FAILED,   /* cannot be loaded */
-                    PLUGIN_DISABLED, /* by us, after too many tries */
+/* Of a config, as people see it; the worst of all threads. */
+enum plugin_phase {
+    PLUGIN_IDLE, /* no event yet */
+    PLUGIN_READY,
+    PLUGIN_SETTING_UP,
+    PLUGIN_RETRYING, /* setupPlugin failed, it is tried again */
+    PLUGIN_FAILED,   /* cannot be loaded */
+    PLUGIN_DISABLED, /* by us, after too many tries */
+    PLUGIN_PHASE_COUNT,
 };
 
 #define PLUGIN_LATENCY_BUCKETS 24 /* 1 us · 2^n */
@@ -48,7 +50,9 @@ struct plugin_state {
     atomic_int phase;                                 /* enum plugin_phase */
     atomic_int circuit;                               /* enum plugin_circuit */
     _Atomic int64_t circuit_until_us;                 /* wall; when it is tried again */
+    atomic_int run_limits;                            /* in a row, of all threads */
     struct lock lock;                                 /* over what follows */
+    int threads[PLUGIN_PHASE_COUNT];                  /* how many have the config in which phase */
     char *error_json; /* {"message","time","name"?,"stack"?,"event"?}; NULL: none */
     char *circuit_why;
 };
@@ -66,7 +70,9 @@ struct plugin_config {
     size_t attachment_count;
     const char
         *load_error; /* text of the specification when files are missing or broken, else NULL */
-    uint64_t fingerprint; /* of everything above but order: another one is another context */
+    /* In a set: of everything above but order and is_enabled, seeded with what the builder gave.
+     * Another one is another context. */
+    uint64_t fingerprint;
     struct plugin_state *state;
 };
 
@@ -163,16 +169,20 @@ struct plugins_options {
 };
 
 struct plugins *plugins_new(const struct plugins_options *opt);
-void plugins_free(struct plugins *p);                            /* after all workers are gone */
-void plugins_publish(struct plugins *p, struct plugin_set *set); /* takes the caller's reference */
-const struct plugin_set *plugins_get(struct plugins *p);         /* with a reference */
+void plugins_free(struct plugins *p); /* after all workers are gone */
+/* Takes the caller's reference and wakes the workers. */
+void plugins_publish(struct plugins *p, struct plugin_set *set);
+const struct plugin_set *plugins_get(struct plugins *p); /* with a reference */
 /* For hot paths, as team_directory_cached. */
 const struct plugin_set *plugins_cached(struct plugins *p, const struct plugin_set **cached);
-/* The state of a config id, made when new; with a reference. */
+/* The state of a config id, made when new; with a reference. States live as long as `p` does. */
 struct plugin_state *plugins_state(struct plugins *p, int64_t config_id);
 void plugin_state_unref(struct plugin_state *s); /* NULL is legal */
-/* Copies: what people see. `out` gets one JSON object. */
+/* What people see: adds one JSON object, members phase to error of GET /api/plugins. */
 void plugin_state_json(struct plugin_state *s, struct buf *out);
+/* A copy for the state, NULL: none any more. Restores what was stored before the process started.
+ */
+void plugin_state_set_error(struct plugin_state *s, const char *error_json);
 void plugin_circuit_open(struct plugin_state *s, int64_t until_us, const char *why);
 
 /* Watchdog: the longest-overdue call of all workers. False when none is later than `grace_us` past
