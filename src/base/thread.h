@@ -59,6 +59,8 @@ enum lock_rank {
     RANK_RING = 50,
     RANK_RING_TAIL = 55,
     RANK_NET = 60,
+    RANK_GEO_LOAD = 64,
+    RANK_GEO = 66,
     RANK_MPSC = 70,
     RANK_METRIC = 80,
     RANK_LOG = 90,
