@@ -92,6 +92,10 @@ enum vm_outcome vm_call(struct vm_call *call, enum plugin_hook hook, JSValueCons
 enum vm_outcome vm_call_named(struct vm_call *call, const char *name, JSValueConst argument);
 /* The late result is dropped; `done` is not called. */
 void vm_call_cancel(struct vm_call *call);
+/* Around whatever else may run code of the plugin (getters, while event_object_read walks): the
+ * deadline of a call holds there too. */
+void vm_enter(struct vm *vm);
+void vm_leave(struct vm *vm);
 /* Takes the pending exception of the context. */
 void vm_take_error(struct vm *vm, struct plugin_error *e);
 /* Stores the error on the config's state, in the log, and with the services. */
