@@ -103,13 +103,30 @@ $(V)/stamp: vendor/manifest $(wildcard vendor/patches/*) | scripts/vendor.sh
 #     #include "store/migrations/0001_init.sql.inc"
 #         0};
 EMBED := $(patsubst src/%,$(GEN)/%.inc,$(wildcard src/*/*.sql src/*/*/*.sql)) \
-         $(patsubst %,$(GEN)/%.inc,$(wildcard web/*.html web/*.css web/*.js web/*.svg web/src/*.js))
+         $(addprefix $(GEN)/web/,$(addsuffix .gz.inc,index.html page.js page.css icon.svg) login.html.inc)
 
 embed = @mkdir -p $(@D) && od -An -v -tu1 $< | sed 's/\([0-9][0-9]*\)/\1,/g' >$@
 $(GEN)/web/%.inc: web/%
 	$(embed)
+$(GEN)/web/%.inc: $(GEN)/web/%
+	$(embed)
 $(GEN)/%.inc: src/%
 	$(embed)
+pack = @mkdir -p $(@D) && gzip -9 -n <$< >$@
+$(GEN)/web/%.gz: web/%
+	$(pack)
+$(GEN)/web/%.gz: $(GEN)/web/%
+	$(pack)
+
+# The page: one bundle of web/src and the npm packages of web/package-lock.json.
+$(GEN)/web/page.js $(GEN)/web/page.css &: $(wildcard web/src/*) web/node_modules/.installed
+	@mkdir -p $(@D) && echo "  JS web/src/main.js"
+	@web/node_modules/.bin/esbuild web/src/main.js --bundle --minify --format=iife --target=es2020,safari14 \
+	    --loader:.js=jsx --jsx=automatic --jsx-import-source=preact --legal-comments=none \
+	    --log-level=warning --outfile=$(GEN)/web/page.js
+	@touch $(GEN)/web/page.js $(GEN)/web/page.css
+web/node_modules/.installed: web/package-lock.json | $(V)/stamp
+	@scripts/deps.sh web
 
 # --- program -------------------------------------------------------------------------------------
 

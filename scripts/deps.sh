@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # deps.sh - installs what is missing on a Debian machine; quick and silent when nothing is.
 #
-#   scripts/deps.sh run|test|bench|integration
+#   scripts/deps.sh run|web|test|bench|integration
 #
 # Only missing packages are installed, by apt (with sudo when not root). Node packages come from
-# npm's configured registry: tests/package-lock.json into tests/node_modules, and where the machine's
-# Node is too old, the npm package `node` into build/node.
+# npm's configured registry: web/package-lock.json and tests/package-lock.json into node_modules
+# beside them, and where the machine's Node is too old, the npm package `node` into build/node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,10 +17,11 @@ die() { echo "deps: $*" >&2; exit 1; }
 # "what it is recognised by"="package": a command, or a path (with *) when it has a slash.
 # sqlite3 is what the first minute of README.md looks at the data with.
 run=(cc=gcc /usr/include/stdio.h=libc6-dev xz=xz-utils patch=patch sqlite3=sqlite3)
-test=("${run[@]}" python3=python3 clang=clang clang-format=clang-format node=nodejs npm=npm
+web=(node=nodejs npm=npm)
+test=("${run[@]}" "${web[@]}" python3=python3 clang=clang clang-format=clang-format
     /usr/include/cmocka.h=libcmocka-dev curl=curl git=git
     '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a=libclang-rt-dev')
-bench=("${run[@]}" node=nodejs npm=npm wrk=wrk strace=strace)
+bench=("${run[@]}" "${web[@]}" wrk=wrk strace=strace)
 integration=("${test[@]}")
 
 have() {
@@ -61,7 +62,7 @@ node_is_new() {
     [ "$(printf '%s\n' "$node_min" "${v#v}" | sort -V | head -n 1)" = "$node_min" ]
 }
 
-node_packages() {
+node_machine() {
     local bin=$PWD/build/node/node_modules/.bin
     if ! node_is_new node && ! node_is_new "$bin/node"; then
         echo "deps: installing Node $node_npm into build/node" >&2
@@ -69,18 +70,32 @@ node_packages() {
         npm install --prefix build/node --no-save --no-audit --no-fund --loglevel=error "node@$node_npm" >&2
         node_is_new "$bin/node" || die "npm's package node@$node_npm did not give a working Node"
     fi
-    [ -f tests/package-lock.json ] || return 0
-    cmp -s tests/package-lock.json tests/node_modules/.installed && return
-    echo "deps: installing the test packages of tests/package.json" >&2
-    PATH=$bin:$PATH npm ci --prefix tests --no-audit --no-fund --loglevel=error >&2
-    cp tests/package-lock.json tests/node_modules/.installed
+}
+
+# The packages of $1/package-lock.json, exactly. The copy of the lock file tells make and us that they are there.
+node_packages() {
+    cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
+    echo "deps: installing the packages of $1/package.json" >&2
+    PATH=$PWD/build/node/node_modules/.bin:$PATH npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >&2
+    cp "$1/package-lock.json" "$1/node_modules/.installed"
 }
 
 group=${1:-}
 case $group in
-run | test | bench | integration) ;;
-*) die "usage: scripts/deps.sh run|test|bench|integration" ;;
+run | web | test | bench | integration) ;;
+*) die "usage: scripts/deps.sh run|web|test|bench|integration" ;;
 esac
 mkdir -p build
 packages "$group"
-[ "$group" = run ] || node_packages
+case $group in
+run) ;;
+web)
+    node_machine
+    node_packages web
+    touch web/node_modules/.installed # newer than the lock file, whatever came first
+    ;;
+*)
+    node_machine
+    node_packages tests
+    ;;
+esac
