@@ -1,5 +1,5 @@
-/* Every route but the probes goes through one gate, `admin_gate`: it checks the token and calls the
- * handler of the table. The table is the whole API.
+/* Every route but the probes goes through one gate, `admin_gate`: it looks for the token or a
+ * session and calls the handler of the table. The table is the whole API.
  */
 #include "admin/admin_priv.h"
 #include "base/log.h"
@@ -8,16 +8,23 @@
 #include <arpa/inet.h>
 
 #define BODY_BYTES_MAX (16u << 20)
+#define OPEN_BYTES_MAX 4096 /* of who did not log in: the form */
 #define JSON_TYPE      "application/json"
+/* The page needs its own files and its own API, nothing else. */
+#define CONTENT_POLICY                                                                             \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' " \
+    "data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 typedef void admin_serve_fn(struct admin *a, struct http_request *req);
 
-enum admin_gate { GATE_OPEN, GATE_LOOPBACK, GATE_TOKEN };
+/* Who comes in: everybody, loopback without a token, the token or a session alone. A browser that
+ * asks for a page (GATE_PAGE) is sent to the login instead of being refused. */
+enum admin_gate { GATE_OPEN, GATE_LOOPBACK, GATE_TOKEN, GATE_PAGE };
 
 struct admin_entry {
     unsigned methods;
     const char *pattern;
-    enum admin_gate gate; /* who comes in: everybody, loopback without a token, the token only */
+    enum admin_gate gate;
     admin_serve_fn *serve;
 };
 
@@ -40,6 +47,13 @@ static const struct admin_entry entries[] = {
     {HTTP_M_GET | HTTP_M_HEAD, "/_ready", GATE_OPEN, health_serve_ready},
     {HTTP_M_GET | HTTP_M_HEAD, "/metrics", GATE_LOOPBACK, health_serve_metrics},
     {HTTP_M_GET | HTTP_M_HEAD, "/_metrics", GATE_LOOPBACK, health_serve_metrics},
+    {HTTP_M_GET | HTTP_M_HEAD, "/", GATE_PAGE, page_serve_file},
+    {HTTP_M_GET | HTTP_M_HEAD, "/page.js", GATE_PAGE, page_serve_file},
+    {HTTP_M_GET | HTTP_M_HEAD, "/page.css", GATE_OPEN, page_serve_file},
+    {HTTP_M_GET | HTTP_M_HEAD, "/icon.svg", GATE_OPEN, page_serve_file},
+    {HTTP_M_GET | HTTP_M_HEAD, "/login", GATE_OPEN, page_serve_login},
+    {HTTP_M_POST, "/login", GATE_OPEN, page_take_login},
+    {HTTP_M_POST, "/logout", GATE_TOKEN, page_serve_logout},
     {HTTP_M_GET, "/api/status", GATE_TOKEN, health_serve_status},
     {HTTP_M_GET, "/api/config", GATE_TOKEN, serve_config},
     {HTTP_M_GET, "/api/tail", GATE_TOKEN, serve_tail},
@@ -59,15 +73,15 @@ static const struct admin_entry *entry_of(const struct admin *a, const struct ht
     return &entries[index];
 }
 
-bool admin_is_allowed(const struct admin *a, const struct http_request *req)
+/* The token of `Authorization: Bearer TOKEN`, or SLICE_NONE. */
+static struct slice bearer_of(const struct http_request *req)
 {
     struct slice value = http_header_get(req, "Authorization");
     struct slice scheme = SLICE("Bearer ");
 
     if (value.len < scheme.len || !slice_eq_nocase(slice_make(value.ptr, scheme.len), scheme))
-        return false;
-    value = slice_trim(slice_make(value.ptr + scheme.len, value.len - scheme.len));
-    return value.len > 0 && slice_eq_secret(value, slice_cstr(a->token));
+        return SLICE_NONE;
+    return slice_trim(slice_make(value.ptr + scheme.len, value.len - scheme.len));
 }
 
 /* A page of another site can send a browser here under a name of its own that it makes stand for
@@ -101,10 +115,70 @@ static bool is_host_ours(const struct http_request *req)
 static void answer_starting(const struct admin_entry *entry, struct http_request *req)
 {
     http_answer_header(req, "Retry-After", SLICE("1"));
-    if (entry->gate == GATE_OPEN)
+    if (entry->gate == GATE_PAGE)
+        page_answer_starting(req);
+    else if (entry->gate == GATE_OPEN)
         admin_answer_json(req, 503, SLICE("{\"status\":\"starting\"}"));
     else
         admin_answer_fault(req, 503, "starting", "the server is starting, ask again soon");
+}
+
+static void answer_unauthorized(const struct admin_entry *entry, struct http_request *req)
+{
+    if (entry->gate == GATE_PAGE) {
+        page_ask_login(req);
+        return;
+    }
+    http_answer_header(req, "WWW-Authenticate", SLICE("Bearer"));
+    admin_answer_fault(req, 401, "unauthorized",
+                       "send `Authorization: Bearer TOKEN`; the token is ADMIN_TOKEN or stands in "
+                       "DATA_DIR/admin.token");
+}
+
+/* What a session may do depends on whose page asks. False: refused, and answered. */
+static bool check_session_use(struct http_request *req)
+{
+    struct slice type = http_header_get(req, "Content-Type");
+    bool is_read = req->method == HTTP_M_GET || req->method == HTTP_M_HEAD;
+
+    if (is_read && !login_is_foreign(req))
+        return true;
+    if (!is_read && login_is_own_page(req) && slice_starts(type, SLICE(JSON_TYPE)))
+        return true;
+    admin_answer_fault(req, 403, "foreign",
+                       "with a session instead of the token, requests must come from the page "
+                       "itself, and what changes something must be JSON");
+    return false;
+}
+
+static bool is_session_good(struct admin *a, const struct http_request *req)
+{
+    return (!req->peer_is_loopback || is_host_ours(req)) && login_has_session(a->login, req);
+}
+
+/* False: refused, and answered. */
+static bool check_login(struct admin *a, const struct admin_entry *entry, struct http_request *req)
+{
+    struct slice bearer = bearer_of(req);
+
+    if (!bearer.len) {
+        if (is_session_good(a, req))
+            return entry->gate == GATE_PAGE || check_session_use(req);
+        answer_unauthorized(entry, req);
+        return false;
+    }
+    switch (login_try(a->login, req, bearer)) {
+    case LOGIN_RIGHT:
+        return true;
+    case LOGIN_LATER:
+        http_answer_header(req, "Retry-After", SLICE("3"));
+        admin_answer_fault(req, 429, "too_many",
+                           "too many wrong tokens came from this address, ask again later");
+        return false;
+    case LOGIN_WRONG:
+        answer_unauthorized(entry, req);
+    }
+    return false;
 }
 
 static void admin_gate(struct http_request *req, void *ctx)
@@ -119,15 +193,24 @@ static void admin_gate(struct http_request *req, void *ctx)
     bool is_open = entry->gate == GATE_OPEN ||
                    (entry->gate == GATE_LOOPBACK && req->peer_is_loopback && is_host_ours(req));
 
-    if (!is_open && !admin_is_allowed(a, req)) {
-        http_answer_header(req, "WWW-Authenticate", SLICE("Bearer"));
-        admin_answer_fault(
-            req, 401, "unauthorized",
-            "send `Authorization: Bearer TOKEN`; the token is ADMIN_TOKEN or stands in "
-            "DATA_DIR/admin.token");
-        return;
-    }
-    entry->serve(a, req);
+    if (is_open || check_login(a, entry, req))
+        entry->serve(a, req);
+}
+
+void admin_answer(struct http_request *req, int status, void *ctx)
+{
+    UNUSED(status);
+    UNUSED(ctx);
+    http_answer_header(req, "Content-Security-Policy", SLICE(CONTENT_POLICY));
+    http_answer_header(req, "X-Content-Type-Options", SLICE("nosniff"));
+    http_answer_header(req, "Referrer-Policy", SLICE("no-referrer"));
+    http_answer_header(req, "Cross-Origin-Opener-Policy", SLICE("same-origin"));
+    http_answer_header(req, "Cross-Origin-Resource-Policy", SLICE("same-origin"));
+}
+
+void admin_login_url(struct admin *a, struct buf *out)
+{
+    login_add_link(a->login, out);
 }
 
 void admin_answer_json(struct http_request *req, int status, struct slice json)
@@ -180,16 +263,17 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
     }
     struct admin *a = mem_new(struct admin);
     a->opt = *opt;
-    a->token = mem_dup_str(opt->token);
+    a->login = login_new(opt->token);
     a->route_count = ARRAY_LEN(entries);
     a->routes = mem_new_array(struct http_route, a->route_count);
     for (size_t i = 0; i < a->route_count; i++)
-        a->routes[i] = (struct http_route){.methods = entries[i].methods,
-                                           .pattern = entries[i].pattern,
-                                           .handler = admin_gate,
-                                           .ctx = a,
-                                           .body_bytes_max = BODY_BYTES_MAX,
-                                           .slash = true};
+        a->routes[i] = (struct http_route){
+            .methods = entries[i].methods,
+            .pattern = entries[i].pattern,
+            .handler = admin_gate,
+            .ctx = a,
+            .body_bytes_max = entries[i].gate == GATE_OPEN ? OPEN_BYTES_MAX : BODY_BYTES_MAX,
+            .slash = true};
     return a;
 }
 
@@ -208,7 +292,7 @@ void admin_free(struct admin *a)
     tail_free(a->tail);
     api_read_free(a->readers);
     mem_free(a->routes);
-    mem_free(a->token);
+    login_free(a->login);
     mem_free(a);
 }
 

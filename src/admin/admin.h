@@ -1,9 +1,10 @@
-/* admin.h - the operator's listener: health, metrics, and the API behind the command line.
+/* admin.h - the operator's listener: health, metrics, the page, and the API behind the page and the
+ * command line.
  *
  * Handlers run on NET threads; what changes the store goes to STORE by pipe_call and is answered
- * when it has committed. Everything but /_health, /_ready and (from loopback, asked for by address
- * or as localhost) /metrics needs `Authorization: Bearer TOKEN`. Answers are JSON; a fault is
- * {"error": {"code", "message", "details"?}}.
+ * when it has committed. Everything but /_health, /_ready, the login form and (from loopback, asked
+ * for by address or as localhost) /metrics needs `Authorization: Bearer TOKEN` or the cookie of a
+ * session. Answers are JSON; a fault is {"error": {"code", "message", "details"?}}.
  */
 #pragma once
 
@@ -39,6 +40,11 @@ void admin_begin(struct admin *a, const struct admin_parts *parts);
 void admin_free(struct admin *a);
 const struct http_route *admin_routes(struct admin *a, size_t *count);
 void admin_refuse(struct http_request *req, int status, const char *detail, void *ctx);
+/* Adds the headers that tell browsers what the page may do. */
+void admin_answer(struct http_request *req, int status, void *ctx);
+/* Appends "/login?once=SECRET", which goes behind the listener's URL: it lets its first user in,
+ * within an hour. A new one ends the one before. Any thread. */
+void admin_login_url(struct admin *a, struct buf *out);
 /* False from start until everything runs, and again when stopping: /_ready. Any thread. */
 void admin_set_ready(struct admin *a, bool is_ready);
 /* Ends all live streams; before net_drain. */

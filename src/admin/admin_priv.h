@@ -8,6 +8,7 @@
 
 struct tail;
 struct admin_readers;
+struct login;
 
 struct admin {
     struct admin_options opt;
@@ -17,7 +18,7 @@ struct admin {
     struct tail *tail;
     struct admin_readers *readers;
 
-    char *token;
+    struct login *login;
     atomic_bool is_ready;
     struct http_route *routes;
     size_t route_count;
@@ -28,7 +29,31 @@ void admin_answer_json(struct http_request *req, int status, struct slice json);
 void admin_answer_fault(struct http_request *req, int status, const char *code,
                         const char *message);
 int admin_status_of(const struct err *err);
-bool admin_is_allowed(const struct admin *a, const struct http_request *req);
+
+/* login.c: the token, the one-time link, sessions */
+enum login_answer { LOGIN_RIGHT, LOGIN_WRONG, LOGIN_LATER };
+struct login *login_new(const char *token);
+void login_free(struct login *l);
+/* LATER: there were too many wrong ones, this one was not looked at. */
+enum login_answer login_try(struct login *l, const struct http_request *req, struct slice token);
+/* Appends the path of a fresh link, which takes the place of the one before. */
+void login_add_link(struct login *l, struct buf *out);
+bool login_take_link(struct login *l, struct slice link);            /* true once */
+void login_begin_session(struct login *l, struct http_request *req); /* sets the cookie */
+bool login_has_session(struct login *l, const struct http_request *req);
+void login_end_session(struct login *l, struct http_request *req);
+/* The browser says that a page of another origin made this request. */
+bool login_is_foreign(const struct http_request *req);
+/* The browser says that a page of ours made this request. */
+bool login_is_own_page(const struct http_request *req);
+
+/* page.c: the files of the page, and the login form */
+void page_serve_file(struct admin *a, struct http_request *req);
+void page_serve_login(struct admin *a, struct http_request *req);
+void page_take_login(struct admin *a, struct http_request *req);
+void page_serve_logout(struct admin *a, struct http_request *req);
+void page_ask_login(struct http_request *req);
+void page_answer_starting(struct http_request *req);
 
 /* tail.c */
 struct tail *tail_new(struct pipe *pipe);

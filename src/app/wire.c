@@ -409,6 +409,7 @@ static bool listen_admin(struct app *app, struct err *err)
                                         .port = (int)conf_int(c, CONF_HTTP_SERVER_PORT),
                                         .path_prefix = "",
                                         .refuse = admin_refuse,
+                                        .answer = admin_answer,
                                         .ctx = app->admin,
                                         .limits = limits_of(c, app->connections.admin)};
     opt.routes = admin_routes(app->admin, &opt.route_count);

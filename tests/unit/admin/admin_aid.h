@@ -153,6 +153,7 @@ static void start_net(struct aid *aid)
                                         .host = "127.0.0.1",
                                         .path_prefix = "",
                                         .refuse = admin_refuse,
+                                        .answer = admin_answer,
                                         .ctx = aid->admin,
                                         .limits = {.head_bytes_max = 32768,
                                                    .header_count_max = 100,
