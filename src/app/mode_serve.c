@@ -69,6 +69,8 @@ static void tell(struct app *app)
     log_line("Capture   %s", buf_cstr(&capture));
     log_line("Admin     %s (%s)", buf_cstr(&admin),
              conf_is_set(app->conf, CONF_ADMIN_TOKEN) ? "token: ADMIN_TOKEN" : app->token_path);
+    admin_login_url(app->admin, &admin);
+    log_line("Page      %s (logs in once, within an hour)", buf_cstr(&admin));
     if (team_set_count(teams))
         tell_team(team_set_at(teams, 0), buf_cstr(&capture));
     team_set_unref(teams);
