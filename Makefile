@@ -141,11 +141,17 @@ $(O)/obj/%.o: src/%.c Makefile VERSION $(V)/stamp | $(EMBED)
 $(BIN): $(OBJ)
 	@echo "  LD $@" && $(CC) $(LINK) $(LDFLAGS) -o $@ $(OBJ) -Wl,--start-group $(LIBS) -Wl,--end-group -lm
 
+# The country database goes to the program unless MMDB_FILE_LOCATION is set (even if to nothing).
+COUNTRIES := $(V)/geoip-country/geo-whois-asn-country.mmdb
+
 .PHONY: run
 run:
 	@scripts/deps.sh run
 	@$(MAKE) --no-print-directory all
-	@DATA_DIR="$${DATA_DIR:-./data}" exec $(BIN)
+	@if [ -z "$${MMDB_FILE_LOCATION+set}" ]; then \
+	    if scripts/vendor.sh run; then export MMDB_FILE_LOCATION=$(COUNTRIES); \
+	    else echo "run: GeoIP is off without a database, see above; everything else works" >&2; fi; \
+	fi; DATA_DIR="$${DATA_DIR:-./data}" exec $(BIN)
 
 # --- tests ---------------------------------------------------------------------------------------
 

@@ -97,5 +97,6 @@ web)
 *)
     node_machine
     node_packages tests
+    scripts/vendor.sh test
     ;;
 esac

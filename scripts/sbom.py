@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes a CycloneDX document of what is linked into the program, from vendor/manifest."""
+"""Writes a CycloneDX document of what is linked into the program, from vendor/manifest, and of the data
+that `make run` gives it. What only tests need is left out."""
 import hashlib
 import json
 import sys
@@ -12,9 +13,9 @@ def read_manifest(path):
     for line in open(path, encoding="utf-8"):
         word, _, rest = line.strip().partition(" ")
         if word.startswith("["):
-            libs.append({"name": word.strip("[]"), "files": []})
+            libs.append({"name": word.strip("[]"), "sums": []})
         elif word == "sha256":
-            libs[-1]["files"].append(rest.split())
+            libs[-1]["sums"].append(rest.split())
         elif word and not word.startswith("#"):
             libs[-1][word] = rest.strip()
     return libs
@@ -22,28 +23,31 @@ def read_manifest(path):
 
 def component(lib):
     # The first known file; package_version_arch.deb or package_version.orig.tar.xz.
-    sha256, file = lib["files"][0]
-    if lib["kind"] == "deb":
-        purl_version, arch = file.rsplit("_", 1)[0].split("_", 1)[1], ""
+    sha256, file = lib["sums"][0]
+    if lib["kind"] == "npm":
+        purl = f"pkg:npm/{quote(lib['package'], safe='/')}@{lib['version']}"
+    elif lib["kind"] == "deb":
+        purl = f"pkg:deb/debian/{lib['package']}@{quote(file.rsplit('_', 1)[0].split('_', 1)[1], safe='.-')}"
     else:
-        purl_version, arch = lib["version"], "?arch=source"
+        purl = f"pkg:deb/debian/{lib['package']}@{quote(lib['version'], safe='.-')}?arch=source"
     licence = lib["licence"]
     return {
-        "type": "library",
+        "type": "data" if "when" in lib else "library",
         "bom-ref": lib["name"],
         "name": lib["name"],
         "version": lib["version"],
         "description": lib["why"],
         "licenses": [{"expression": licence} if " " in licence else {"license": {"id": licence}}],
-        "purl": f"pkg:deb/debian/{lib['package']}@{quote(purl_version, safe='.-')}{arch}",
+        "scope": "optional" if "when" in lib else "required",
+        "purl": purl,
         "hashes": [{"alg": "SHA-256", "content": sha256}],
-        "properties": [{"name": f"file:{f}", "value": s} for s, f in lib["files"]],
+        "properties": [{"name": f"file:{f}", "value": s} for s, f in lib["sums"]],
     }
 
 
 def main():
     manifest, version = sys.argv[1:3]
-    libs = read_manifest(manifest)
+    libs = [lib for lib in read_manifest(manifest) if lib.get("when") != "test"]
     seed = hashlib.sha256(open(manifest, "rb").read() + version.encode()).hexdigest()
     json.dump({
         "bomFormat": "CycloneDX",
@@ -53,7 +57,7 @@ def main():
         "metadata": {"component": {"type": "application", "bom-ref": "hedgerow", "name": "hedgerow",
                                    "version": version, "licenses": [{"license": {"id": "MIT"}}]}},
         "components": [component(lib) for lib in libs],
-        "dependencies": [{"ref": "hedgerow", "dependsOn": [lib["name"] for lib in libs]}],
+        "dependencies": [{"ref": "hedgerow", "dependsOn": [lib["name"] for lib in libs if "when" not in lib]}],
     }, sys.stdout, indent=2)
     print()
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# vendor.sh - fetches, verifies and builds the libraries of vendor/manifest into build/vendor.
+# vendor.sh - fetches, verifies and builds what vendor/manifest names into build/vendor.
 #
-#   scripts/vendor.sh               whatever is missing or has changed; silent when nothing is
+#   scripts/vendor.sh               libraries that are missing or have changed; silent when none is
+#   scripts/vendor.sh test          the same, and the data that tests need
+#   scripts/vendor.sh run           only the data that `make run` gives the program
 #   scripts/vendor.sh record NAME   add the checksums of what the pool has now to the manifest
-#   scripts/vendor.sh licenses      print the notices of all of them, for what is given to others
+#   scripts/vendor.sh licenses      print the notices of the libraries, for what is given to others
 #
 # Packages are found by name through apt, with a private state folder: the machine's package lists,
 # pins and installed packages are neither used nor changed. The mirror is the machine's own.
+# What comes from npm is packed by npm, by name and version, and checked in the same way.
 # Downloads stay in build/vendor/cache (VENDOR_CACHE), so a rebuild needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -103,9 +106,31 @@ wanted() {
     case $1 in
     deb) echo "_$2\.deb" ;;
     source) echo '\.(orig|debian)\.tar\.[a-z0-9]+' ;;
-    orig) echo '\.orig\.tar\.[a-z0-9]+' ;;
+    orig | files) echo '\.orig\.tar\.[a-z0-9]+' ;;
     *) die "unknown kind '$1' in $manifest" ;;
     esac
+}
+
+# Prints the file name of npm package $1, which is put into the folder $2.
+npm_pack() {
+    local package version
+    package=$(field "$1" package) version=$(field "$1" version)
+    command -v npm >/dev/null || die "$1: $package comes from npm, which is not installed"
+    npm pack --silent --pack-destination "$2" "$package@$version" ||
+        die "$1: npm could not fetch $package@$version"
+}
+
+fetch_npm() {
+    local name=$1 part=$out/tmp.$1.npm file sum
+    rm -rf "$part"
+    mkdir -p "$part" "$cache"
+    echo "vendor: fetching $(field "$name" package)" >&2
+    file=$(npm_pack "$name" "$part")
+    sum=$(sha256sum "$part/$file" | cut -d' ' -f1)
+    field "$name" sha256 | grep -qxF "$sum $file" ||
+        die "$name: $file (sha256 $sum) is not in $manifest; if you trust it: scripts/vendor.sh record $name"
+    mv "$part/$file" "$cache/$file"
+    rm -r "$part"
 }
 
 # Prints the verified file of library $1 whose name matches $2, if the cache has one.
@@ -123,6 +148,7 @@ cached() {
 
 fetch() {
     local name=$1 uri file sum found=
+    [ "$(field "$name" kind)" != npm ] || { fetch_npm "$name"; return; }
     apt_setup
     while read -r uri file sum; do
         found=1
@@ -146,7 +172,8 @@ need_files() {
     case $(field "$name" kind) in
     deb) re=("_$arch\.deb") ;;
     source) re=('\.orig\.tar\.[a-z0-9]+' '\.debian\.tar\.[a-z0-9]+') ;;
-    orig) re=('\.orig\.tar\.[a-z0-9]+') ;;
+    orig | files) re=('\.orig\.tar\.[a-z0-9]+') ;;
+    npm) re=('\.tgz') ;;
     *) die "unknown kind '$(field "$name" kind)' in $manifest" ;;
     esac
     files=()
@@ -171,14 +198,21 @@ made_from() {
     for file in $(our_patches "$1"); do sha256sum "$file"; done
 }
 
-# One library into $out/NAME/{include,lib}, complete or not at all.
+# One library into $out/NAME/{include,lib}, or the files of something else into $out/NAME: complete
+# or not at all.
 build() {
     local name=$1 kind file src o tmp=$out/tmp.$1
     kind=$(field "$name" kind)
     need_files "$name"
     rm -rf "$tmp"
-    mkdir -p "$tmp/src" "$tmp/include" "$tmp/lib"
-    if [ "$kind" = deb ]; then
+    mkdir -p "$tmp/src"
+    [ -n "$(field "$name" files)" ] || mkdir "$tmp/include" "$tmp/lib"
+    if [ -n "$(field "$name" files)" ]; then
+        tar -xf "${files[0]}" -C "$tmp/src" --strip-components=1
+        for file in $(field "$name" files); do
+            cp -R "$tmp/src/$file" "$tmp/" || die "$name: $file is not in ${files[0]}"
+        done
+    elif [ "$kind" = deb ]; then
         dpkg-deb -x "${files[0]}" "$tmp/src"
         cp -R "$tmp/src/usr/include/." "$tmp/include"
         for file in "$tmp"/include/*-linux-gnu; do # headers that differ between machines
@@ -223,24 +257,41 @@ notice() {
 }
 
 licenses() {
-    local name line=$(printf '=%.0s' {1..80}) apache=
+    local name line=$(printf '=%.0s' {1..80}) apache= names
+    names=$(named "")
     echo "hedgerow contains these libraries."
     for name in $names; do
         printf '\n%s\n%s %s: %s\n%s\n\n' "$line" "$name" "$(field "$name" version)" "$(field "$name" licence)" "$line"
         notice "$name"
         case $(field "$name" licence) in *Apache-2.0*) apache+=" $name" ;; esac
     done
-    [ -z "$apache" ] && return
-    # Their notices name this text instead of giving it; of a choice this one is taken.
-    printf '\n%s\nApache-2.0, for:%s\n%s\n\n' "$line" "$apache" "$line"
-    cat /usr/share/common-licenses/Apache-2.0
+    if [ -n "$apache" ]; then
+        # Their notices name this text instead of giving it; of a choice this one is taken.
+        printf '\n%s\nApache-2.0, for:%s\n%s\n\n' "$line" "$apache" "$line"
+        cat /usr/share/common-licenses/Apache-2.0
+    fi
+    printf '\n%s\nNot contained, but fetched by "make run":\n%s\n\n' "$line" "$line"
+    for name in $(named run); do
+        printf '%s %s: %s\n' "$(field "$name" package)" "$(field "$name" version)" "$(field "$name" licence)"
+    done
+}
+
+record_npm() {
+    local name=$1 part=$out/tmp.$1.npm file sum
+    rm -rf "$part"
+    mkdir -p "$part"
+    file=$(npm_pack "$name" "$part")
+    sum=$(sha256sum "$part/$file" | cut -d' ' -f1)
+    rm -r "$part"
+    field "$name" sha256 | grep -qxF "$sum $file" || echo "sha256    $sum $file"
 }
 
 record() {
     local name=$1 uri file sum a arches="amd64 arm64" lines=
     [ -n "$(stanza "$name")" ] || die "no library '$name' in $manifest"
     [ "$(field "$name" kind)" = deb ] || arches=$arch
-    apt_setup "amd64 arm64"
+    [ "$(field "$name" kind)" != npm ] || { lines=$(record_npm "$name") arches= ; lines=${lines:+$lines$'\n'}; }
+    [ -z "$arches" ] || apt_setup "amd64 arm64"
     for a in $arches; do
         while read -r uri file sum; do
             field "$name" sha256 | grep -qxF "$sum $file" || lines+="sha256    $sum $file"$'\n'
@@ -256,11 +307,19 @@ record() {
     echo "vendor: check the 'version' line of [$name] too"
 }
 
+# The stanzas whose `when` is $1; without one: the libraries.
+named() {
+    awk -v want="$1" '
+        function flush() { if (name && when == want) print name; when = "" }
+        /^\[/ { flush(); name = substr($1, 2, length($1) - 2) }
+        $1 == "when" { when = $2 }
+        END { flush() }' $manifest
+}
+
 mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 arch=$(dpkg --print-architecture 2>/dev/null) || die "the libraries come from Debian packages and need dpkg"
-names=$(sed -n 's/^\[\(.*\)\]$/\1/p' $manifest)
 if [ "${1:-}" = record ]; then
     [ -n "${2:-}" ] || die "usage: scripts/vendor.sh record NAME"
     record "$2"
@@ -271,6 +330,12 @@ if [ "${1:-}" = licenses ]; then
     rm -rf "$out/apt"
     exit
 fi
+case ${1:-} in
+"") names=$(named "") ;;
+test) names="$(named "") $(named test)" ;;
+run) names=$(named run) ;;
+*) die "usage: scripts/vendor.sh [test|run|record NAME|licenses]" ;;
+esac
 for name in $names; do
     if ! cmp -s <(made_from "$name") "$out/$name/made-from"; then
         build "$name"
