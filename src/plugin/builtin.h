@@ -29,3 +29,7 @@ struct builtin {
 
 const struct builtin *builtin_find(const char *name); /* NULL: unknown */
 const struct builtin *builtin_at(size_t index);       /* NULL behind the last */
+
+/* --- the plugins ------------------------------------------------------------------------------ */
+
+enum builtin_result builtin_geoip_run(struct builtin_run *run);
