@@ -213,13 +213,13 @@ void pipe_call(struct pipe *p, struct pipe_call *call)
     bool is_over;
 
     lock_take(&p->lock);
-    is_over = p->is_store_done || atomic_load(&p->is_stopping);
+    is_over = p->is_store_done;
     if (!is_over)
         mpsc_push(&p->calls, &call->node);
     lock_drop(&p->lock);
     if (!is_over)
         return;
-    err_set(&err, ERR_STOP, "the pipeline is stopping");
+    err_set(&err, ERR_STOP, "the pipeline has stopped");
     call->done(call->ctx, false, &err);
 }
 

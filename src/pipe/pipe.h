@@ -46,8 +46,8 @@ void pipe_stop(struct pipe *p, int64_t timeout_us);
 void pipe_free(struct pipe *p);
 
 /* Runs fn(store, ctx) on STORE between batches, inside begin/commit when it returns true, rolled
- * back when false; then done(ctx, ok, err) on STORE. Never called when the pipe is stopping: then
- * done gets ERR_STOP. */
+ * back when false; then done(ctx, ok, err) on STORE. While the pipe is stopping too, as long as
+ * workers finish what was read; afterwards, and when it has given up, done gets ERR_STOP alone. */
 typedef bool pipe_call_fn(struct store *store, void *ctx, struct err *err);
 typedef void pipe_call_done_fn(void *ctx, bool ok, const struct err *err);
 struct pipe_call {

@@ -86,7 +86,7 @@ static void run_call(struct committer *c, struct pipe_call *call)
     struct err err = ERR_INIT;
     bool ok = false;
 
-    if (c->is_abandoned || atomic_load(&c->p->is_stopping)) {
+    if (c->is_abandoned) {
         err_set(&err, ERR_STOP, "the pipeline is stopping");
     } else if (committer_begin(c, &err)) {
         ok = call->fn(&c->p->opt.store, call->ctx, &err) &&
