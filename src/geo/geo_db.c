@@ -212,7 +212,7 @@ static bool read_address(struct slice text, union address *out)
 {
     char copy[INET6_ADDRSTRLEN];
 
-    if (text.len == 0 || text.len >= sizeof(copy))
+    if (text.len == 0 || text.len >= sizeof(copy) || slice_find(text, '\0') != -1)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';

@@ -15,7 +15,7 @@ static struct slice text_of(const struct geo_value *v)
     return is_fit ? v->text : SLICE_NONE;
 }
 
-static bool is_unsigned(const struct geo_value *v)
+static bool is_whole(const struct geo_value *v)
 {
     return v->type == GEO_UINT16 || v->type == GEO_UINT32 || v->type == GEO_UINT64 ||
            v->type == GEO_INT32;
@@ -23,7 +23,7 @@ static bool is_unsigned(const struct geo_value *v)
 
 static bool small_of(const struct geo_value *v, int *out)
 {
-    if (!is_unsigned(v) || v->whole > 1000000)
+    if (!is_whole(v) || v->number < 0 || v->number > 1000000)
         return false;
     *out = (int)v->whole;
     return true;
@@ -45,7 +45,7 @@ static bool degrees_of(const struct geo_value *v, double limit, double *out)
             return false;
     } else if (v->type == GEO_FLOAT) {
         value = round(v->number * 1e5) / 1e5;
-    } else if (v->type == GEO_DOUBLE || is_unsigned(v)) {
+    } else if (v->type == GEO_DOUBLE || is_whole(v)) {
         value = v->number;
     } else {
         return false;
@@ -86,7 +86,7 @@ static bool read_place(struct geo_reader *r, struct geo_value *of, struct geo_pl
         } else if (slice_eq(key, SLICE("iso_code")) || slice_eq(key, SLICE("code"))) {
             place->code = text_of(&value);
         } else if (slice_eq(key, SLICE("geoname_id"))) {
-            if (is_unsigned(&value) && value.whole <= UINT32_MAX)
+            if (is_whole(&value) && value.whole <= UINT32_MAX)
                 place->geoname_id = (uint32_t)value.whole;
         } else if (slice_eq(key, SLICE("confidence"))) {
             if (small_of(&value, &id))
