@@ -2,6 +2,7 @@
 
 #include "base/fault.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,4 +82,9 @@ char *mem_dup_str(const char *text)
 void mem_free(void *ptr)
 {
     free(ptr);
+}
+
+size_t mem_usable(const void *ptr)
+{
+    return malloc_usable_size((void *)(uintptr_t)ptr); // glibc takes it without const
 }

@@ -20,3 +20,4 @@ MUST_CHECK void *mem_try_realloc(void *ptr, size_t bytes);
 void *mem_dup(const void *ptr, size_t bytes);
 char *mem_dup_str(const char *text); /* NULL stays NULL */
 void mem_free(void *ptr);
+size_t mem_usable(const void *ptr); /* bytes that the block really has, for counting */
