@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "plugin/cache.h"
 #include "plugin/plugin_priv.h"
 #include "plugin/worker_priv.h"
 
@@ -20,6 +21,7 @@ struct plugins *plugins_new(const struct plugins_options *opt)
     lock_init(&p->set_lock, "plugin set", RANK_PLUGIN_SET);
     lock_init(&p->lock, "plugins", RANK_PLUGINS);
     p->states = map_new();
+    p->cache = plugin_cache_new(opt->limits.cache_bytes);
     list_init(&p->workers);
     plugin_set_seal(empty);
     atomic_init(&p->current, empty);
@@ -39,6 +41,7 @@ void plugins_free(struct plugins *p)
     while (map_next(p->states, &it, &key, &value))
         plugin_state_unref(value);
     map_free(p->states);
+    plugin_cache_free(p->cache);
     lock_fini(&p->lock);
     lock_fini(&p->set_lock);
     mem_free((char *)(uintptr_t)p->opt.instance_id);
