@@ -108,7 +108,14 @@ struct plugin_message {
     void *ctx;
 };
 
-enum plugin_storage_op { PLUGIN_STORAGE_GET, PLUGIN_STORAGE_SET, PLUGIN_STORAGE_DEL };
+enum plugin_storage_op {
+    PLUGIN_STORAGE_GET,
+    PLUGIN_STORAGE_SET,
+    PLUGIN_STORAGE_DEL,
+    PLUGIN_STORAGE_INIT, /* as SET, unless the key is there */
+    PLUGIN_STORAGE_ADD,  /* the number in `value` is added to what is there (nothing, or no number:
+                          * 0), atomically; `value` gets the sum */
+};
 
 /* meta.storage: calls of one thread are done in their order. The caller's memory until `done`,
  * which runs on any thread and usually posts to the worker that asked. */

@@ -43,14 +43,18 @@ void plugin_error_set(struct plugin_error *e, const char *name, const char *fmt,
 /* {"message","time","name"?,"stack"?,"event"?}; event: JSON text or empty. Heap. */
 char *plugin_error_json(const struct plugin_error *e, int64_t at_us, struct slice event);
 
-/* `timers` and `post` are the worker's (timer.h, plugin_worker_post). */
+/* NULL with ERR_LIMIT when PLUGIN_MEMORY_BYTES is too small for an empty engine. */
 struct runtime *runtime_new(struct plugin_worker *w, struct plugins *p, int64_t team_id,
                             struct err *err);
-void runtime_free(struct runtime *rt); /* after its vms */
+/* After its vms, and not inside a vm_call_done_fn. */
+void runtime_free(struct runtime *rt); /* NULL is legal */
 bool runtime_is_spoilt(const struct runtime *rt);
 size_t runtime_memory(struct runtime *rt);
-/* Runs jobs that are ready (after something outside resolved a promise). */
+/* Runs jobs that are ready and tells calls that have settled. The vm's own timers and messages do
+ * that by themselves: it is only needed after plugin code was run between vm_enter and vm_leave. */
 void runtime_turn(struct runtime *rt);
+/* Calls of the host (storage) that plugins of this runtime have under way. */
+size_t runtime_host_calls(const struct runtime *rt);
 
 /* Makes the context and runs the source's top level. NULL never: a failure is in vm_error and the
  * vm then has no hooks. */
@@ -62,6 +66,8 @@ const struct plugin_error *vm_error(const struct vm *vm); /* NULL: loaded */
 bool vm_has(const struct vm *vm, enum plugin_hook hook);
 bool vm_has_named(const struct vm *vm,
                   const char *name); /* any exported function, jobs as "job:NAME" */
+/* The vm's own copy: source, config_json and attachments are empty in it, `order` is that of the
+ * load. */
 const struct plugin_config *vm_config(const struct vm *vm);
 JSContext *vm_context(const struct vm *vm);
 struct runtime *vm_runtime(const struct vm *vm);
@@ -92,11 +98,12 @@ enum vm_outcome vm_call(struct vm_call *call, enum plugin_hook hook, JSValueCons
 enum vm_outcome vm_call_named(struct vm_call *call, const char *name, JSValueConst argument);
 /* The late result is dropped; `done` is not called. */
 void vm_call_cancel(struct vm_call *call);
-/* Around whatever else may run code of the plugin (getters, while event_object_read walks): the
- * deadline of a call holds there too. */
+/* Around everything else that may run plugin code (getters and proxies of a returned object):
+ * deadline, watchdog, charging. Pairs nest. What it left to run is run by runtime_turn. */
 void vm_enter(struct vm *vm);
 void vm_leave(struct vm *vm);
-/* Takes the pending exception of the context. */
+/* Takes the pending exception of the context; best before vm_leave. Without one: the limit that
+ * was hit, or an error that says that there is none. */
 void vm_take_error(struct vm *vm, struct plugin_error *e);
 /* Stores the error on the config's state, in the log, and with the services. */
 void vm_report(struct vm *vm, const struct plugin_error *e, struct slice event);
