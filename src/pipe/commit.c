@@ -142,7 +142,11 @@ static void tell_tail(struct committer *c, size_t from, size_t to)
             continue;
         tail_line(e, &c->line);
         if (!c->line.is_over)
-            p->tail(e->team_id, e->event, buf_slice(&c->line), p->tail_ctx);
+            p->tail(&(struct pipe_tail_event){.team_id = e->team_id,
+                                              .event = e->event,
+                                              .distinct_id = e->distinct_id,
+                                              .json_line = buf_slice(&c->line)},
+                    p->tail_ctx);
     }
 }
 

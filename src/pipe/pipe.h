@@ -62,7 +62,12 @@ MUST_CHECK bool pipe_call_wait(struct pipe *p, pipe_call_fn *fn, void *ctx, stru
 
 /* Live tail: after each commit every stored event as one JSON line goes to `fn` on STORE (must not
  * block). Formatting costs only while somebody listens. */
-typedef void pipe_tail_fn(int64_t team_id, struct slice event, struct slice json_line, void *ctx);
+struct pipe_tail_event {
+    int64_t team_id;
+    struct slice event, distinct_id;
+    struct slice json_line;
+};
+typedef void pipe_tail_fn(const struct pipe_tail_event *e, void *ctx);
 void pipe_tail_set(struct pipe *p, pipe_tail_fn *fn, void *ctx); /* once, before events flow */
 void pipe_tail_listeners(struct pipe *p, int delta);             /* +1 / -1 */
 

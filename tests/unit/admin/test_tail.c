@@ -7,6 +7,7 @@
 struct ear {
     struct thread thread;
     struct aid *aid;
+    const char *const *headers;
     char path[100];
     struct lock lock;
     struct cond changed;
@@ -37,7 +38,7 @@ static void listen_run(void *ctx)
              e->path);
     struct http_call call = {.method = "GET",
                              .url = url,
-                             .headers = aid_bearer,
+                             .headers = e->headers,
                              .timeout_us = WAIT_US,
                              .on_data = on_data,
                              .ctx = e};
@@ -50,13 +51,20 @@ static void listen_run(void *ctx)
     buf_free(&reply.body);
 }
 
-static void ear_open(struct ear *e, struct aid *aid, const char *path, bool is_short)
+static void ear_open_as(struct ear *e, struct aid *aid, const char *const *headers,
+                        const char *path, bool is_short)
 {
-    *e = (struct ear){.aid = aid, .text = BUF_INIT(16 << 20), .is_short = is_short};
+    *e = (struct ear){
+        .aid = aid, .headers = headers, .text = BUF_INIT(16 << 20), .is_short = is_short};
     snprintf(e->path, sizeof(e->path), "%s", path);
     lock_init(&e->lock, "ear", RANK_APP);
     cond_init(&e->changed);
     must(thread_start(&e->thread, THREAD_NONE, 0, listen_run, e, &aid->err));
+}
+
+static void ear_open(struct ear *e, struct aid *aid, const char *path, bool is_short)
+{
+    ear_open_as(e, aid, aid_bearer, path, is_short);
 }
 
 static void ear_wait(struct ear *e, const char *part)
@@ -110,8 +118,9 @@ static size_t count_lines(struct ear *e)
 static void each_hears_what_it_asked_for(void **state)
 {
     static const char *const paths[] = {"/api/tail", "/api/tail?team=2", "/api/tail?event=b%20c",
-                                        "/api/tail?team=1&event=b%20c"};
-    static const size_t wanted[] = {5, 3, 2, 1};
+                                        "/api/tail?team=1&event=b%20c",
+                                        "/api/tail?distinct_id=y%20z"};
+    static const size_t wanted[] = {6, 3, 2, 1, 1};
     struct ear ears[ARRAY_LEN(paths)];
     struct aid a, *aid = &a;
 
@@ -124,11 +133,13 @@ static void each_hears_what_it_asked_for(void **state)
     aid_send(aid, 1, "x", "b c");
     aid_send(aid, 2, "x", "a");
     aid_send(aid, 2, "x", "b c");
+    aid_send(aid, 1, "y z", "of y");
     aid_send(aid, 2, "x", "last");
     ear_wait(&ears[0], "\"last\"");
     ear_wait(&ears[1], "\"last\"");
     ear_wait(&ears[2], "\"team_id\":2");
     ear_wait(&ears[3], "\"b c\"");
+    ear_wait(&ears[4], "\"of y\"");
     aid_end(aid); /* ends the streams */
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         thread_join(&ears[i].thread);
@@ -161,6 +172,11 @@ static void listeners_may_go(void **state)
     ear_close(&stays);
 }
 
+static void tell(struct tail *t, struct slice line)
+{
+    tail_line(&(struct pipe_tail_event){.team_id = 1, .event = SLICE("e"), .json_line = line}, t);
+}
+
 /* --- by hand, without a loop: what does not fit is counted --- */
 
 static void too_much_is_skipped(void **state)
@@ -182,19 +198,47 @@ static void too_much_is_skipped(void **state)
     l->is_posted = true; /* as if one were under way */
     lock_drop(&t->lock);
     for (int i = 0; i < 5; i++)
-        tail_line(1, SLICE("e"), buf_slice(&line), t);
+        tell(t, buf_slice(&line));
     lock_take(&t->lock);
     assert_int_equal(l->pending_lines, 3); /* of 1 MiB */
     assert_int_equal(l->skipped, 2);
     l->is_posted = false;
     lock_drop(&t->lock);
-    tail_line(1, SLICE("e"), SLICE("{\"last\":1}"), t);
+    tell(t, SLICE("{\"last\":1}"));
     ear_wait(&ear, "{\"last\":1}\n{\"skipped\":2}\n");
-    tail_line(1, SLICE("e"), SLICE("{\"end\":1}"), t);
+    tell(t, SLICE("{\"end\":1}"));
     ear_wait(&ear, "{\"end\":1}\n");
     assert_null(strstr(strstr(buf_cstr(&ear.text), "\"end\""), "skipped")); /* told once */
     buf_free(&line);
     aid_end(aid);
+    ear_close(&ear);
+}
+
+static void browsers_get_events_and_not_too_many(void **state)
+{
+    static const char *const headers[] = {"Authorization: Bearer " TOKEN,
+                                          "Accept: text/event-stream", NULL};
+    struct ear ear;
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_serve(aid);
+    ear_open_as(&ear, aid, headers, "/api/tail", false);
+    listeners_are(aid, 1);
+    struct tail *t = aid->admin->tail;
+    clock_fake_set(clock_wall_us());
+    for (int i = 0; i < EVENTS_PER_SECOND; i++)
+        tell(t, SLICE("{\"n\":1}"));
+    tell(t, SLICE("{\"over\":1}"));
+    ear_wait(&ear, "event: skipped\ndata: 1\n\n");
+    tell(t, SLICE("{\"over\":2}")); /* not told at once */
+    clock_fake_add(1000000);
+    tell(t, SLICE("{\"n\":2}"));
+    ear_wait(&ear, "data: {\"n\":2}\n\nevent: skipped\ndata: 1\n\n");
+    assert_null(strstr(buf_cstr(&ear.text), "over"));
+    clock_fake_off();
+    aid_end(aid);
+    assert_int_equal(count_lines(&ear), EVENTS_PER_SECOND + 1 + 4);
     ear_close(&ear);
 }
 
@@ -217,6 +261,7 @@ int main(void)
         cmocka_unit_test(each_hears_what_it_asked_for),
         cmocka_unit_test(listeners_may_go),
         cmocka_unit_test(too_much_is_skipped),
+        cmocka_unit_test(browsers_get_events_and_not_too_many),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
