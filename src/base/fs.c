@@ -233,6 +233,13 @@ bool fs_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+uint64_t fs_bytes(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 bool fs_remove(const char *path, struct err *err)
 {
     if (unlink(path) == 0 || errno == ENOENT)

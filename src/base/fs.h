@@ -12,6 +12,7 @@ MUST_CHECK bool fs_write_atomic(const char *path, struct slice bytes, unsigned m
 MUST_CHECK bool fs_mkdirs(const char *path, unsigned mode, struct err *err); /* existing is fine */
 MUST_CHECK bool fs_sync_dir(const char *path, struct err *err);
 bool fs_exists(const char *path);
+uint64_t fs_bytes(const char *path); /* size of a file; 0 when it is absent */
 MUST_CHECK bool fs_remove(const char *path, struct err *err); /* absent is fine */
 MUST_CHECK bool fs_free_bytes(const char *path, uint64_t *bytes,
                               struct err *err); /* for non-root */

@@ -14,11 +14,10 @@
 
 #define SECOND_US 1e6
 
-static double cpu_seconds(void *ctx)
+double process_cpu_seconds(void)
 {
     struct rusage usage;
 
-    UNUSED(ctx);
     if (getrusage(RUSAGE_SELF, &usage) == -1)
         return NAN;
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
@@ -46,10 +45,21 @@ static double virtual_bytes(void *ctx)
     return memory_bytes(0);
 }
 
+double process_resident_bytes(void)
+{
+    return memory_bytes(1);
+}
+
+static double cpu_seconds(void *ctx)
+{
+    UNUSED(ctx);
+    return process_cpu_seconds();
+}
+
 static double resident_bytes(void *ctx)
 {
     UNUSED(ctx);
-    return memory_bytes(1);
+    return process_resident_bytes();
 }
 
 static double open_fds(void *ctx)

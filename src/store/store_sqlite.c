@@ -14,8 +14,6 @@
 #include "base/mem.h"
 #include "store/store_priv.h"
 
-#include <sys/stat.h>
-
 #define APPLICATION_ID 0x68656467 /* "hedg" */
 #define ARENA_BYTES    (64 << 10)
 #define KEY_BYTES_MAX  (64 << 20)
@@ -240,9 +238,7 @@ uint64_t store_wal_bytes(const struct store_sqlite *s)
 
 uint64_t store_database_bytes(const struct store_sqlite *s)
 {
-    struct stat st;
-
-    return stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return fs_bytes(s->path);
 }
 
 void store_refresh_status(struct store_sqlite *s)

@@ -67,6 +67,7 @@ static void writing_and_reading(void **state)
     assert_false(fs_exists(p->file));
     assert_true(fs_write_atomic(p->file, SLICE("one"), 0600, &err));
     assert_file(p->file, "one");
+    assert_int_equal(fs_bytes(p->file), 3);
     assert_int_equal(stat(p->file, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_true(fs_write_atomic(p->file, SLICE_NONE, 0600, &err));
@@ -76,6 +77,7 @@ static void writing_and_reading(void **state)
     assert_true(fs_remove(p->file, &err));
     assert_true(fs_remove(p->file, &err)); // absent is fine
     assert_false(fs_exists(p->file));
+    assert_int_equal(fs_bytes(p->file), 0);
 }
 
 static void the_maximum_of_a_read_is_exact(void **state)

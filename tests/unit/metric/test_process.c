@@ -31,6 +31,8 @@ static void the_process_is_described(void **state)
     clock_fake_off();
     assert_true(value_of(m, "process_cpu_seconds_total") >= 0);
     assert_true(value_of(m, "process_resident_memory_bytes") > 100000);
+    assert_true(process_cpu_seconds() > 0);
+    assert_true(process_resident_bytes() > 100000);
     assert_true(value_of(m, "process_virtual_memory_bytes") >=
                 value_of(m, "process_resident_memory_bytes"));
     assert_true(value_of(m, "process_max_fds") > 10);
