@@ -66,6 +66,9 @@ const char *conf_key_name(enum conf_key key);
 bool conf_print_value(const struct conf *c, enum conf_key key, struct buf *out);
 /* NAME=value # origin, all of them; a config file when read back (but for the masked ones). */
 bool conf_print(const struct conf *c, struct buf *out);
+/* {"settings":[{"name","group","value","default","origin","effect","is_secret","is_built","help"},
+ * …]}, all of them, secrets as ***. */
+bool conf_print_json(const struct conf *c, struct buf *out);
 bool conf_docs_markdown(struct buf *out); /* the reference page */
 /* "       - NAME - description (default …; class)" lines. */
 bool conf_help(struct buf *out);

@@ -102,18 +102,63 @@ static void add_intro(struct buf *out)
         buf_addf(out, "- Class *%s*: %s.\n", class_names[i], class_details[i]);
 }
 
-bool conf_docs_markdown(struct buf *out)
-{
-    static const struct {
-        const char *title; /* of a group, or NULL for the next key */
-        int key;
-    } rows[] = {
-#define GROUP(title)                                           {title, 0},
+/* Groups and keys in the order of the table. */
+static const struct conf_row {
+    const char *title; /* of a group, or NULL for the next key */
+    enum conf_key key;
+} rows[] = {
+#define GROUP(title)                                           {title, (enum conf_key)0},
 #define KEY(name, type, fallback, allowed, class, flags, help) {NULL, CONF_##name},
 #include "conf/keys.def"
 #undef KEY
-    };
+};
 
+/* `before` is the comma or the brace in front of it. */
+static void add_member(struct buf *out, char before, const char *name, const char *text)
+{
+    buf_addf(out, "%c\"%s\":", before, name);
+    buf_add_json_str(out, slice_cstr(text));
+}
+
+static void add_object(const struct conf *c, enum conf_key key, const char *group, struct buf *out)
+{
+    const struct conf_info *info = &conf_table[key];
+    struct buf value = BUF_INIT(1 << 20);
+
+    conf_print_value(c, key, &value);
+    add_member(out, '{', "name", info->name);
+    add_member(out, ',', "group", group);
+    add_member(out, ',', "value", buf_cstr(&value));
+    add_member(out, ',', "default", info->fallback);
+    add_member(out, ',', "origin", origin_names[conf_origin(c, key)]);
+    add_member(out, ',', "effect", class_names[info->class_]);
+    buf_addf(out, ",\"is_secret\":%s,\"is_built\":%s", info->flags & CONF_SECRET ? "true" : "false",
+             info->flags & CONF_NOT_YET ? "false" : "true");
+    add_member(out, ',', "help", info->help);
+    buf_add_char(out, '}');
+    buf_free(&value);
+}
+
+bool conf_print_json(const struct conf *c, struct buf *out)
+{
+    const char *group = "", *between = "";
+
+    buf_add_str(out, "{\"settings\":[");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].title) {
+            group = rows[i].title;
+            continue;
+        }
+        buf_add_str(out, between);
+        between = ",";
+        add_object(c, rows[i].key, group, out);
+    }
+    buf_add_str(out, "]}");
+    return !out->is_over;
+}
+
+bool conf_docs_markdown(struct buf *out)
+{
     add_intro(out);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].title)

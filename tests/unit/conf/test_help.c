@@ -73,6 +73,29 @@ static void what_is_printed_loads_again(void **state)
     temp_dir_free(dir);
 }
 
+static void as_json_with_secrets_masked(void **state)
+{
+    struct buf out = BUF_INIT(1 << 20);
+    struct conf *c = LOAD(.environ = ENV("SITE_URL=\"x\"", "ADMIN_TOKEN=hidden"));
+
+    UNUSED(state);
+    assert_true(conf_print_json(c, &out));
+    assert_true(slice_starts(buf_slice(&out),
+                             SLICE("{\"settings\":[{\"name\":\"DATA_DIR\",\"group\":"
+                                   "\"Process and data\",\"value\":\"./data\",\"default\":"
+                                   "\"./data\",\"origin\":\"default\",\"effect\":\"native\","
+                                   "\"is_secret\":false,\"is_built\":true,\"help\":\"")));
+    assert_non_null(strstr(buf_cstr(&out),
+                           "{\"name\":\"ADMIN_TOKEN\",\"group\":\"Process and data\","
+                           "\"value\":\"***\",\"default\":\"\",\"origin\":"
+                           "\"environment\","));
+    assert_null(strstr(buf_cstr(&out), "hidden"));
+    assert_non_null(strstr(buf_cstr(&out), "\"value\":\"\\\"x\\\"\""));
+    assert_true(slice_ends(buf_slice(&out), SLICE("\"}]}")));
+    buf_free(&out);
+    conf_free(c);
+}
+
 static void a_full_buffer_is_told(void **state)
 {
     struct buf out = BUF_INIT(100);
@@ -84,6 +107,10 @@ static void a_full_buffer_is_told(void **state)
     assert_false(conf_docs_markdown(&out));
     buf_clear(&out);
     assert_false(conf_print(c, &out));
+    for (out.max = 0; out.max < 60; out.max++) {
+        buf_clear(&out);
+        assert_false(conf_print_json(c, &out));
+    }
     buf_free(&out);
     conf_free(c);
 }
@@ -94,6 +121,7 @@ int main(void)
         cmocka_unit_test(help_has_a_line_for_each),
         cmocka_unit_test(the_reference_page_has_sections_and_rows),
         cmocka_unit_test(what_is_printed_loads_again),
+        cmocka_unit_test(as_json_with_secrets_masked),
         cmocka_unit_test(a_full_buffer_is_told),
     };
 
