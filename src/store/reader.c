@@ -1,10 +1,8 @@
 /* Bounded reads. A read is one transaction: it sees one state, and the progress handler ends it
  * after READ_US. It reads the views or merges log and tables by hand, the log first. */
-#include "store/reader.h"
-
 #include "base/clock.h"
 #include "base/mem.h"
-#include "store/store_priv.h"
+#include "store/reader_priv.h"
 
 #define READ_US     250000
 #define BUSY_US     100000
@@ -45,23 +43,6 @@ static const char sql_ids[] =
     "person_id = ?1 "
     "ORDER BY 1";
 
-/* One statement for entries of one config, which an index finds, and one for all. */
-#define LOGS_SELECT \
-    "SELECT id, team_id, plugin_config_id, at, source, type, message FROM plugin_logs WHERE "
-#define LOGS_BOUNDS                                                                \
-    "(?2 = 0 OR team_id = ?2) AND (?3 = '' OR type = ?3) AND id < ?4 AND id > ?5 " \
-    "ORDER BY id DESC LIMIT ?6"
-static const char sql_logs_of[] = LOGS_SELECT "plugin_config_id = ?1 AND " LOGS_BOUNDS;
-static const char sql_logs[] = LOGS_SELECT "?1 = 0 AND " LOGS_BOUNDS;
-
-struct store_reader {
-    struct db *db;
-    struct store_sqlite *store; /* NULL: not attached */
-    struct db_stmt *parts, *index, *uuid, *scan, *event, *owner_logged, *owner_folded;
-    struct db_stmt *person_logged, *person_folded, *ids, *logs, *logs_of;
-    uint64_t hash_key[2];
-};
-
 /* --- open */
 
 static bool prepare_all(struct store_reader *r, struct err *err)
@@ -78,16 +59,14 @@ static bool prepare_all(struct store_reader *r, struct err *err)
                 {&r->owner_folded, sql_owner_folded},
                 {&r->person_logged, sql_person_logged},
                 {&r->person_folded, sql_person_folded},
-                {&r->ids, sql_ids},
-                {&r->logs, sql_logs},
-                {&r->logs_of, sql_logs_of}};
+                {&r->ids, sql_ids}};
 
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {
         *list[i].stmt = db_prepare(r->db, list[i].sql, err);
         if (!*list[i].stmt)
             return false;
     }
-    return true;
+    return reader_list_prepare(r, err);
 }
 
 static bool load_key(struct store_reader *r, struct err *err)
@@ -135,11 +114,8 @@ void store_reader_close(struct store_reader *r)
     mem_free(r);
 }
 
-/* Runs fn in one read transaction with the deadline. */
-typedef bool read_fn(struct store_reader *r, const void *what, struct buf *json, struct err *err);
-
-static bool read_bounded(struct store_reader *r, read_fn *fn, const void *what, struct buf *json,
-                         struct err *err)
+bool reader_bounded(struct store_reader *r, reader_fn *fn, const void *what, struct buf *json,
+                    struct err *err)
 {
     size_t before = json->len;
     bool ok;
@@ -160,34 +136,33 @@ static bool read_bounded(struct store_reader *r, read_fn *fn, const void *what, 
 
 /* --- JSON */
 
-static void add_key(struct buf *json, const char *key)
+void reader_add_key(struct buf *json, const char *key)
 {
     buf_addf(json, "%s\"%s\":", json->len && json->ptr[json->len - 1] == '{' ? "" : ",", key);
 }
 
-static void add_text(struct buf *json, const char *key, struct slice text)
+void reader_add_text(struct buf *json, const char *key, struct slice text)
 {
-    add_key(json, key);
+    reader_add_key(json, key);
     if (text.ptr)
         buf_add_json_str(json, text);
     else
         buf_add_str(json, "null");
 }
 
-static void add_i64(struct buf *json, const char *key, int64_t value)
+void reader_add_i64(struct buf *json, const char *key, int64_t value)
 {
-    add_key(json, key);
+    reader_add_key(json, key);
     buf_add_i64(json, value);
 }
 
-/* JSON text as it is when it is valid, else as a string. */
-static void add_json(struct buf *json, const char *key, bool is_valid, struct slice text)
+void reader_add_json(struct buf *json, const char *key, bool is_valid, struct slice text)
 {
     if (!is_valid) {
-        add_text(json, key, text);
+        reader_add_text(json, key, text);
         return;
     }
-    add_key(json, key);
+    reader_add_key(json, key);
     buf_add_slice(json, text);
 }
 
@@ -283,20 +258,20 @@ static bool find_by_scan(struct store_reader *r, const struct uuid *uuid, int64_
 static void write_event(struct db_stmt *q, struct buf *json)
 {
     buf_add_char(json, '{');
-    add_i64(json, "id", db_col_i64(q, 0));
-    add_text(json, "uuid", db_col_text(q, 1));
-    add_i64(json, "team_id", db_col_i64(q, 2));
-    add_text(json, "event", db_col_text(q, 3));
-    add_text(json, "distinct_id", db_col_text(q, 4));
-    add_text(json, "person_uuid", db_col_text(q, 5));
-    add_json(json, "properties", db_col_i64(q, 6) != 0, db_col_text(q, 7));
-    add_text(json, "elements_chain", db_col_text(q, 8));
-    add_text(json, "timestamp", db_col_text(q, 9));
-    add_text(json, "created_at", db_col_text(q, 10));
+    reader_add_i64(json, "id", db_col_i64(q, 0));
+    reader_add_text(json, "uuid", db_col_text(q, 1));
+    reader_add_i64(json, "team_id", db_col_i64(q, 2));
+    reader_add_text(json, "event", db_col_text(q, 3));
+    reader_add_text(json, "distinct_id", db_col_text(q, 4));
+    reader_add_text(json, "person_uuid", db_col_text(q, 5));
+    reader_add_json(json, "properties", db_col_i64(q, 6) != 0, db_col_text(q, 7));
+    reader_add_text(json, "elements_chain", db_col_text(q, 8));
+    reader_add_text(json, "timestamp", db_col_text(q, 9));
+    reader_add_text(json, "created_at", db_col_text(q, 10));
     for (int i = 0; i < STORE_GROUP_TYPES_MAX; i++) {
         char key[] = "group_0_key";
         key[6] = (char)('0' + i);
-        add_text(json, key, db_col_text(q, 11 + i));
+        reader_add_text(json, key, db_col_text(q, 11 + i));
     }
     buf_add_char(json, '}');
 }
@@ -331,7 +306,7 @@ bool store_reader_event(struct store_reader *r, const struct uuid *uuid, struct 
     if (r->store)
         w.recent_count = event_index_find_recent(r->store, store_hash_uuid(r->hash_key, uuid),
                                                  false, w.recent, IDS_MAX);
-    return read_bounded(r, read_event, &w, json, err);
+    return reader_bounded(r, read_event, &w, json, err);
 }
 
 /* --- persons */
@@ -360,14 +335,14 @@ static void write_state(struct db_stmt *q, int64_t id, struct buf *json)
     if (store_read_uuid(db_col_blob(q, 0), &uuid))
         uuid_format(&uuid, text);
     buf_add_char(json, '{');
-    add_i64(json, "id", id);
-    add_text(json, "uuid", slice_cstr(text));
-    add_i64(json, "team_id", db_col_i64(q, 1));
-    add_json(json, "properties", db_col_i64(q, 2) != 0, db_col_text(q, 3));
-    add_key(json, "is_identified");
+    reader_add_i64(json, "id", id);
+    reader_add_text(json, "uuid", slice_cstr(text));
+    reader_add_i64(json, "team_id", db_col_i64(q, 1));
+    reader_add_json(json, "properties", db_col_i64(q, 2) != 0, db_col_text(q, 3));
+    reader_add_key(json, "is_identified");
     buf_add_str(json, db_col_i64(q, 4) ? "true" : "false");
-    add_i64(json, "created_at", db_col_i64(q, 5));
-    add_i64(json, "version", db_col_i64(q, 6));
+    reader_add_i64(json, "created_at", db_col_i64(q, 5));
+    reader_add_i64(json, "version", db_col_i64(q, 6));
 }
 
 static bool write_person(struct store_reader *r, int64_t id, struct buf *json, struct err *err)
@@ -396,7 +371,7 @@ static bool write_ids(struct store_reader *r, int64_t person_id, struct buf *jso
     enum db_step step;
     bool is_first = true;
 
-    add_key(json, "distinct_ids");
+    reader_add_key(json, "distinct_ids");
     buf_add_char(json, '[');
     db_bind_i64(r->ids, 1, person_id);
     while ((step = db_step(r->ids, err)) == DB_ROW) {
@@ -427,49 +402,5 @@ bool store_reader_person(struct store_reader *r, int64_t team_id, struct slice d
 {
     struct person_wanted w = {.team_id = team_id, .distinct_id = distinct_id};
 
-    return read_bounded(r, read_person, &w, json, err);
-}
-
-/* --- plugin logs */
-
-static void write_log(struct db_stmt *q, struct buf *json)
-{
-    buf_add_char(json, '{');
-    add_i64(json, "id", db_col_i64(q, 0));
-    add_i64(json, "team_id", db_col_i64(q, 1));
-    add_i64(json, "plugin_config_id", db_col_i64(q, 2));
-    add_i64(json, "at", db_col_i64(q, 3));
-    add_text(json, "source", db_col_text(q, 4));
-    add_text(json, "type", db_col_text(q, 5));
-    add_text(json, "message", db_col_text(q, 6));
-    buf_add_char(json, '}');
-}
-
-static bool read_logs(struct store_reader *r, const void *what, struct buf *json, struct err *err)
-{
-    const struct store_plugin_logs_query *w = what;
-    struct db_stmt *q = w->config_id ? r->logs_of : r->logs;
-    enum db_step step;
-    bool is_first = true;
-
-    db_bind_i64(q, 1, w->config_id);
-    db_bind_i64(q, 2, w->team_id);
-    db_bind_text_or_empty(q, 3, w->type);
-    db_bind_i64(q, 4, w->before ? w->before : INT64_MAX);
-    db_bind_i64(q, 5, w->after);
-    db_bind_i64(q, 6, w->limit);
-    buf_add_str(json, "{\"entries\":[");
-    for (; (step = db_step(q, err)) == DB_ROW; is_first = false) {
-        if (!is_first)
-            buf_add_char(json, ',');
-        write_log(q, json);
-    }
-    buf_add_str(json, "]}");
-    return step == DB_DONE;
-}
-
-bool store_reader_plugin_logs(struct store_reader *r, const struct store_plugin_logs_query *query,
-                              struct buf *json, struct err *err)
-{
-    return read_bounded(r, read_logs, query, json, err);
+    return reader_bounded(r, read_person, &w, json, err);
 }

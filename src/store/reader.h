@@ -38,3 +38,27 @@ struct store_plugin_logs_query {
 MUST_CHECK bool store_reader_plugin_logs(struct store_reader *r,
                                          const struct store_plugin_logs_query *query,
                                          struct buf *json, struct err *err);
+
+struct store_minutes_query {
+    int64_t from, to; /* minutes since 1970, both included */
+    int64_t team_id;  /* 0: all */
+};
+/* {"from","to","minutes":[{"minute","stored","duplicates","dropped","dead_letters"}, …]}: sums of
+ * events by the minute of their decision; minutes without any are left out. */
+MUST_CHECK bool store_reader_minutes(struct store_reader *r,
+                                     const struct store_minutes_query *query, struct buf *json,
+                                     struct err *err);
+
+struct store_dead_letters_query {
+    int64_t team_id; /* 0: any */
+    int64_t before;  /* id; 0: no bound */
+    int limit;
+};
+/* {"entries":[{"id","team_id","at","stage","reason","replayed_at","envelope_bytes","distinct_id",
+ * "uuid"}, …]}, newest first. */
+MUST_CHECK bool store_reader_dead_letters(struct store_reader *r,
+                                          const struct store_dead_letters_query *query,
+                                          struct buf *json, struct err *err);
+/* The same without the last three, and with the whole "envelope"; ERR_GONE when there is none. */
+MUST_CHECK bool store_reader_dead_letter(struct store_reader *r, int64_t id, struct buf *json,
+                                         struct err *err);

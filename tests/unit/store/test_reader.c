@@ -196,67 +196,6 @@ static void beside_the_writer(void **state)
     aid_close(aid);
 }
 
-static void put_log(struct aid *aid, int64_t team_id, int64_t config_id, const char *type,
-                    const char *message)
-{
-    struct store_plugin_log row = {.team_id = team_id,
-                                   .config_id = config_id,
-                                   .at_us = 5,
-                                   .source = SLICE("CONSOLE"),
-                                   .type = slice_cstr(type),
-                                   .message = slice_cstr(message)};
-
-    must(aid->ops->plugin_logs_insert(aid->self, &row, 1, &aid->err));
-}
-
-static void expect_logs(struct aid *aid, struct store_reader *r,
-                        struct store_plugin_logs_query query, const char *ids)
-{
-    struct buf json = BUF_INIT(1 << 20), found = BUF_INIT(1 << 20);
-
-    must(store_reader_plugin_logs(r, &query, &json, &aid->err));
-    for (const char *at = buf_cstr(&json); (at = strstr(at, "\"id\":")); at++)
-        buf_addf(&found, "%d ", (int)strtol(at + 5, NULL, 10));
-    assert_string_equal(buf_cstr(&found), ids);
-    buf_free(&json);
-    buf_free(&found);
-}
-
-static void plugin_logs(void **state)
-{
-    struct aid a, *aid = &a;
-    struct buf json = BUF_INIT(1 << 20);
-
-    UNUSED(state);
-    aid_open(aid);
-    aid_begin(aid);
-    put_log(aid, 1, 10, "LOG", "a \"quoted\" word");
-    put_log(aid, 1, 10, "ERROR", "b");
-    put_log(aid, 1, 11, "LOG", "c");
-    put_log(aid, 2, 12, "ERROR", "d");
-    put_log(aid, 1, 10, "LOG", "e");
-    aid_commit(aid);
-    struct store_reader *r = open_reader(aid);
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9}, "5 4 3 2 1 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 2}, "5 4 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 2, .before = 4}, "3 2 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9, .after = 3}, "5 4 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9, .config_id = 10}, "5 2 1 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9, .config_id = 13}, "");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9, .team_id = 2}, "4 ");
-    expect_logs(aid, r, (struct store_plugin_logs_query){.limit = 9, .type = SLICE("ERROR")},
-                "4 2 ");
-    must(store_reader_plugin_logs(r, &(struct store_plugin_logs_query){.limit = 1, .before = 2},
-                                  &json, &aid->err));
-    assert_string_equal(buf_cstr(&json),
-                        "{\"entries\":[{\"id\":1,\"team_id\":1,\"plugin_config_id\":10,\"at\":5,"
-                        "\"source\":\"CONSOLE\",\"type\":\"LOG\",\"message\":\"a "
-                        "\\\"quoted\\\" word\"}]}");
-    buf_free(&json);
-    store_reader_close(r);
-    aid_close(aid);
-}
-
 static void answers_are_bounded(void **state)
 {
     struct aid a, *aid = &a;
@@ -289,9 +228,11 @@ static void no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_event), cmocka_unit_test(finds_everywhere),
-        cmocka_unit_test(persons),     cmocka_unit_test(beside_the_writer),
-        cmocka_unit_test(plugin_logs), cmocka_unit_test(answers_are_bounded),
+        cmocka_unit_test(whole_event),
+        cmocka_unit_test(finds_everywhere),
+        cmocka_unit_test(persons),
+        cmocka_unit_test(beside_the_writer),
+        cmocka_unit_test(answers_are_bounded),
         cmocka_unit_test(no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
