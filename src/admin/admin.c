@@ -2,6 +2,7 @@
  * session and calls the handler of the table. The table is the whole API.
  */
 #include "admin/admin_priv.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -42,6 +43,15 @@ static void serve_config(struct admin *a, struct http_request *req)
     buf_free(&out);
 }
 
+static void serve_settings(struct admin *a, struct http_request *req)
+{
+    struct buf out = BUF_INIT(1 << 20);
+
+    conf_print_json(a->opt.conf, &out);
+    admin_answer_json(req, 200, buf_slice(&out));
+    buf_free(&out);
+}
+
 static const struct admin_entry entries[] = {
     {HTTP_M_GET | HTTP_M_HEAD, "/_health", GATE_OPEN, health_serve},
     {HTTP_M_GET | HTTP_M_HEAD, "/_ready", GATE_OPEN, health_serve_ready},
@@ -56,7 +66,11 @@ static const struct admin_entry entries[] = {
     {HTTP_M_POST, "/logout", GATE_TOKEN, page_serve_logout},
     {HTTP_M_GET, "/api/status", GATE_TOKEN, health_serve_status},
     {HTTP_M_GET, "/api/config", GATE_TOKEN, serve_config},
+    {HTTP_M_GET, "/api/settings", GATE_TOKEN, serve_settings},
     {HTTP_M_GET, "/api/tail", GATE_TOKEN, serve_tail},
+    {HTTP_M_GET, "/api/minutes", GATE_TOKEN, api_read_minutes},
+    {HTTP_M_GET, "/api/errors", GATE_TOKEN, api_read_errors},
+    {HTTP_M_GET, "/api/errors/:id", GATE_TOKEN, api_read_error},
     {HTTP_M_GET | HTTP_M_POST, "/api/teams", GATE_TOKEN, api_teams_serve},
     {HTTP_M_POST, "/api/teams/:id/rotate-token", GATE_TOKEN, api_teams_rotate},
     {HTTP_M_POST, "/api/apply", GATE_TOKEN, api_teams_apply},
@@ -264,6 +278,7 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
     struct admin *a = mem_new(struct admin);
     a->opt = *opt;
     a->login = login_new(opt->token);
+    a->started_us = clock_wall_us();
     a->route_count = ARRAY_LEN(entries);
     a->routes = mem_new_array(struct http_route, a->route_count);
     for (size_t i = 0; i < a->route_count; i++)
@@ -280,6 +295,7 @@ struct admin *admin_new(const struct admin_options *opt, struct err *err)
 void admin_begin(struct admin *a, const struct admin_parts *parts)
 {
     a->parts = *parts;
+    a->capture_url = mem_dup_str(parts->capture_url);
     a->tail = tail_new(parts->pipe);
     a->readers = api_read_new(a->opt.database_path, parts->store, net_loop_count(a->opt.net));
     atomic_store(&a->is_begun, true);
@@ -292,6 +308,7 @@ void admin_free(struct admin *a)
     tail_free(a->tail);
     api_read_free(a->readers);
     mem_free(a->routes);
+    mem_free(a->capture_url);
     login_free(a->login);
     mem_free(a);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "conf/conf.h"
+#include "geo/geo.h"
 #include "metric/metric.h"
 #include "net/http_server.h"
 #include "pipe/pipe.h"
@@ -31,6 +32,8 @@ struct admin_parts {
     struct pipe *pipe;
     struct feed_reader feed; /* for its status */
     struct store store;      /* for reads of what is not in the file yet; outlives the admin */
+    const char *capture_url; /* as a client on this machine writes it; copied */
+    struct geo *geo;         /* for its status; may be NULL */
 };
 
 MUST_CHECK struct admin *admin_new(const struct admin_options *opt, struct err *err);

@@ -18,6 +18,9 @@ struct admin {
     struct tail *tail;
     struct admin_readers *readers;
 
+    char *capture_url; /* NULL: not known */
+
+    int64_t started_us; /* wall */
     struct login *login;
     atomic_bool is_ready;
     struct http_route *routes;
@@ -78,3 +81,6 @@ struct admin_readers *api_read_new(const char *database_path, struct store store
 void api_read_free(struct admin_readers *r);
 void api_read_event(struct admin *a, struct http_request *req);
 void api_read_person(struct admin *a, struct http_request *req);
+void api_read_minutes(struct admin *a, struct http_request *req);
+void api_read_errors(struct admin *a, struct http_request *req);
+void api_read_error(struct admin *a, struct http_request *req);

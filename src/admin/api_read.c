@@ -1,9 +1,18 @@
 /* Reads beside the writer: one bounded read-only connection per NET thread, opened at its first
  * use. */
 #include "admin/admin_priv.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "store/reader.h"
+
+#include <stdio.h>
+
+#define MINUTE_US     60000000
+#define MINUTES_MAX   1440
+#define MINUTES_USUAL 60
+#define ERRORS_MAX    200
+#define ERRORS_USUAL  50
 
 struct admin_readers {
     char *path;
@@ -88,4 +97,72 @@ void api_read_person(struct admin *a, struct http_request *req)
     struct store_reader *r = reader_mine(a->readers, &err);
     answer_read(req, r && store_reader_person(r, (int64_t)team_id, distinct_id, &json, &err), &json,
                 &err);
+}
+
+/* A whole number from the query, `usual` when it is not there. False: refused, and answered. */
+static bool query_number(struct http_request *req, const char *name, int64_t max, int64_t usual,
+                         int64_t *value)
+{
+    struct slice text;
+    char message[120];
+    uint64_t n = 0;
+
+    *value = usual;
+    if (!http_query_get(req, name, &text))
+        return true;
+    if (slice_u64(text, &n) && n <= (uint64_t)max) {
+        *value = (int64_t)n;
+        return true;
+    }
+    snprintf(message, sizeof(message),
+             "the query parameter `%s` must be a whole number from 0 to %lld", name,
+             (long long)max);
+    admin_answer_fault(req, 400, "invalid", message);
+    return false;
+}
+
+void api_read_minutes(struct admin *a, struct http_request *req)
+{
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(1 << 20);
+    struct store_minutes_query q = {.team_id = 0};
+    int64_t count;
+
+    if (!query_number(req, "team", INT64_MAX, 0, &q.team_id) ||
+        !query_number(req, "to", INT64_MAX / MINUTE_US, clock_wall_us() / MINUTE_US, &q.to) ||
+        !query_number(req, "minutes", MINUTES_MAX, MINUTES_USUAL, &count))
+        return;
+    q.from = q.to - count + 1;
+    struct store_reader *r = reader_mine(a->readers, &err);
+    answer_read(req, r && store_reader_minutes(r, &q, &json, &err), &json, &err);
+}
+
+void api_read_errors(struct admin *a, struct http_request *req)
+{
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(64 << 20);
+    struct store_dead_letters_query q = {.team_id = 0};
+    int64_t limit;
+
+    if (!query_number(req, "team", INT64_MAX, 0, &q.team_id) ||
+        !query_number(req, "before", INT64_MAX, 0, &q.before) ||
+        !query_number(req, "limit", ERRORS_MAX, ERRORS_USUAL, &limit))
+        return;
+    q.limit = (int)limit;
+    struct store_reader *r = reader_mine(a->readers, &err);
+    answer_read(req, r && store_reader_dead_letters(r, &q, &json, &err), &json, &err);
+}
+
+void api_read_error(struct admin *a, struct http_request *req)
+{
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(512 << 20);
+    uint64_t id = 0;
+
+    if (!slice_u64(http_param_get(req, "id"), &id) || id > INT64_MAX) {
+        admin_answer_fault(req, 400, "invalid", "the error in the path must be a number");
+        return;
+    }
+    struct store_reader *r = reader_mine(a->readers, &err);
+    answer_read(req, r && store_reader_dead_letter(r, (int64_t)id, &json, &err), &json, &err);
 }

@@ -4,6 +4,10 @@
  */
 #include "admin/admin_priv.h"
 #include "base/clock.h"
+#include "base/fs.h"
+#include "metric/process.h"
+
+#include <math.h>
 
 struct health {
     const char *queue, *pipeline, *store;
@@ -43,6 +47,19 @@ static void add_checks(struct buf *out, const struct health *h)
              h->pipeline, h->store);
 }
 
+static void add_faults(struct buf *out, const struct feed_status *feed,
+                       const struct pipe_status *pipe)
+{
+    if (!feed->is_writable && feed->why_not) {
+        buf_add_str(out, ",\"queue_error\":");
+        buf_add_json_str(out, slice_cstr(feed->why_not));
+    }
+    if (pipe->is_degraded) {
+        buf_add_str(out, ",\"store_error\":");
+        buf_add_json_str(out, slice_cstr(pipe->why));
+    }
+}
+
 void health_serve(struct admin *a, struct http_request *req)
 {
     struct feed_status feed;
@@ -52,14 +69,7 @@ void health_serve(struct admin *a, struct http_request *req)
 
     buf_addf(&out, "{\"status\":\"%s\",", h.is_ok ? "ok" : "error");
     add_checks(&out, &h);
-    if (!feed.is_writable && feed.why_not) {
-        buf_add_str(&out, ",\"queue_error\":");
-        buf_add_json_str(&out, slice_cstr(feed.why_not));
-    }
-    if (pipe.is_degraded) {
-        buf_add_str(&out, ",\"store_error\":");
-        buf_add_json_str(&out, slice_cstr(pipe.why));
-    }
+    add_faults(&out, &feed, &pipe);
     buf_addf(&out, ",\"version\":\"%s\"}", a->opt.version);
     admin_answer_json(req, h.is_ok ? 200 : 503, buf_slice(&out));
     buf_free(&out);
@@ -120,6 +130,72 @@ static void add_pipe(struct buf *out, const struct pipe_status *p)
         (long long)p->last_commit_us);
 }
 
+static void add_geo(struct buf *out, struct geo *geo)
+{
+    struct geo_status s;
+
+    if (!geo) {
+        buf_add_str(out, "\"geoip\":null");
+        return;
+    }
+    geo_status(geo, &s);
+    buf_addf(out, "\"geoip\":{\"is_loaded\":%s,\"is_stale\":%s,\"built_at\":%lld,\"path\":",
+             s.is_loaded ? "true" : "false", s.is_stale ? "true" : "false",
+             (long long)s.built_at_s * 1000000);
+    buf_add_json_str(out, slice_cstr(s.path));
+    buf_add_str(out, ",\"type\":");
+    buf_add_json_str(out, slice_cstr(s.type));
+    buf_add_str(out, ",\"fault\":");
+    buf_add_json_str(out, slice_cstr(s.fault));
+    buf_add_char(out, '}');
+}
+
+static void add_disk(struct buf *out, const struct admin *a)
+{
+    struct err err = ERR_INIT;
+    uint64_t free_bytes = 0;
+    struct buf wal = BUF_INIT(8192);
+
+    buf_addf(&wal, "%s-wal", a->opt.database_path);
+    /* The database's own folder is there whatever DATA_DIR says. */
+    bool is_known = fs_free_bytes(a->opt.database_path, &free_bytes, &err);
+    buf_addf(out, "\"disk\":{\"database_bytes\":%llu,\"wal_bytes\":%llu,\"free_bytes\":",
+             (unsigned long long)fs_bytes(a->opt.database_path),
+             (unsigned long long)fs_bytes(buf_cstr(&wal)));
+    if (is_known)
+        buf_add_u64(out, free_bytes);
+    else
+        buf_add_str(out, "null");
+    buf_add_char(out, '}');
+    buf_free(&wal);
+}
+
+/* Times are microseconds, as everywhere; `now` is the server's, so that ages do not depend on the
+ * reader's clock. */
+static void add_process(struct buf *out, const struct admin *a)
+{
+    double cpu = process_cpu_seconds(), resident = process_resident_bytes();
+
+    buf_addf(out, "\"process\":{\"started_at\":%lld,\"now\":%lld", (long long)a->started_us,
+             (long long)clock_wall_us());
+    if (isfinite(cpu))
+        buf_addf(out, ",\"cpu_ms\":%.0f", cpu * 1e3);
+    if (isfinite(resident))
+        buf_addf(out, ",\"resident_bytes\":%.0f", resident);
+    buf_add_char(out, '}');
+}
+
+static void add_capture(struct buf *out, const struct admin *a)
+{
+    struct slice host = slice_cstr(conf_str(a->opt.conf, CONF_CAPTURE_HOST));
+    bool is_everywhere = host.len == 0 || slice_eq(host, SLICE("*")) ||
+                         slice_eq(host, SLICE("0.0.0.0")) || slice_eq(host, SLICE("::"));
+
+    buf_add_str(out, "\"capture\":{\"url\":");
+    buf_add_json_str(out, slice_cstr(a->capture_url ? a->capture_url : ""));
+    buf_addf(out, ",\"is_everywhere\":%s}", is_everywhere ? "true" : "false");
+}
+
 void health_serve_status(struct admin *a, struct http_request *req)
 {
     struct feed_status feed;
@@ -130,10 +206,19 @@ void health_serve_status(struct admin *a, struct http_request *req)
     buf_addf(&out, "{\"version\":\"%s\",\"is_ready\":%s,", a->opt.version,
              atomic_load(&a->is_ready) ? "true" : "false");
     add_checks(&out, &h);
+    add_faults(&out, &feed, &pipe);
+    buf_add_char(&out, ',');
+    add_process(&out, a);
     buf_add_char(&out, ',');
     add_feed(&out, &feed);
     buf_add_char(&out, ',');
     add_pipe(&out, &pipe);
+    buf_add_char(&out, ',');
+    add_disk(&out, a);
+    buf_add_char(&out, ',');
+    add_geo(&out, a->parts.geo);
+    buf_add_char(&out, ',');
+    add_capture(&out, a);
     buf_add_char(&out, '}');
     admin_answer_json(req, 200, buf_slice(&out));
     buf_free(&out);

@@ -425,6 +425,20 @@ static void add_build_info(struct metrics *m)
     metric_add_process(m);
 }
 
+static void begin_admin(struct app *app)
+{
+    struct buf url = BUF_INIT(1024);
+
+    app_add_url(&url, conf_str(app->conf, CONF_CAPTURE_HOST),
+                http_listener_port(app->capture_listener));
+    buf_add_str(&url, conf_str(app->conf, CONF_CAPTURE_PATH_PREFIX));
+    admin_begin(app->admin, &(struct admin_parts){.pipe = app->pipe,
+                                                  .feed = ring_reader(app->ring),
+                                                  .store = app->store,
+                                                  .capture_url = buf_cstr(&url)});
+    buf_free(&url);
+}
+
 bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, struct err *err)
 {
     int64_t threads = conf_int(conf, CONF_HTTP_THREADS);
@@ -445,9 +459,7 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
     capture_set_blocked(app->capture, NULL); /* from here on STORE may block it */
     if (!start_pipe(app, err))
         return false;
-    admin_begin(app->admin, &(struct admin_parts){.pipe = app->pipe,
-                                                  .feed = ring_reader(app->ring),
-                                                  .store = app->store});
+    begin_admin(app);
     return true;
 }
 

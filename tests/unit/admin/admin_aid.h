@@ -206,7 +206,8 @@ AID void aid_serve_begun(struct aid *aid, bool is_begun)
         return;
     admin_begin(aid->admin, &(struct admin_parts){.pipe = aid->pipe,
                                                   .feed = {.ops = &aid_status_ops, .self = aid},
-                                                  .store = aid->store});
+                                                  .store = aid->store,
+                                                  .capture_url = "http://capture"});
     admin_set_ready(aid->admin, true);
 }
 

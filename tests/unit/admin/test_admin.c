@@ -77,7 +77,11 @@ static void each_route_has_its_gate(void **state)
         {"POST", "/logout", 401},
         {"GET", "/api/status", 401},
         {"GET", "/api/config", 401},
+        {"GET", "/api/settings", 401},
         {"GET", "/api/tail", 401},
+        {"GET", "/api/minutes", 401},
+        {"GET", "/api/errors", 401},
+        {"GET", "/api/errors/1", 401},
         {"GET", "/api/teams", 401},
         {"POST", "/api/teams", 401},
         {"POST", "/api/teams/1/rotate-token", 401},
@@ -162,6 +166,11 @@ static void the_config_is_masked(void **state)
     UNUSED(state);
     aid_serve(aid);
     expect("GET", "/api/config", NULL, 200, "CAPTURE_PORT=8000 # default\n");
+    expect("GET", "/api/settings", NULL, 200,
+           "{\"name\":\"CAPTURE_PORT\",\"group\":\"Listeners\",\"value\":\"8000\",\"default\":"
+           "\"8000\","
+           "\"origin\":\"default\",\"effect\":\"native\",\"is_secret\":false,\"is_built\":true,"
+           "\"help\":\"port of the capture listener; 0: a free one\"}");
     aid_end(aid);
 }
 

@@ -32,6 +32,34 @@ static void what_is_not_there(void **state)
     aid_end(aid);
 }
 
+static void minutes_and_errors(void **state)
+{
+    struct aid a, *aid = &a;
+    char path[100], part[100];
+
+    UNUSED(state);
+    aid_serve(aid);
+    aid_send(aid, 2, "anna", "bought");
+    aid_settle(aid);
+    int64_t minute = clock_wall_us() / 60000000;
+    snprintf(path, sizeof(path), "/api/minutes?team=2&minutes=2&to=%lld", (long long)minute);
+    snprintf(part, sizeof(part), "{\"from\":%lld,\"to\":%lld,", (long long)minute - 1,
+             (long long)minute);
+    expect("GET", path, NULL, 200, part);
+    expect("GET", path, NULL, 200, "\"stored\":");
+    expect("GET", "/api/minutes?team=1", NULL, 200, "\"minutes\":[]}");
+    expect("GET", "/api/minutes?minutes=0", NULL, 200, "\"minutes\":[]}");
+    expect("GET", "/api/minutes?minutes=1441", NULL, 400, "`minutes`");
+    expect("GET", "/api/minutes?team=x", NULL, 400, "`team`");
+    expect("GET", "/api/minutes?to=9223372036854775807", NULL, 400, "`to`");
+    expect("GET", "/api/errors?team=1", NULL, 200, "{\"entries\":[]}");
+    expect("GET", "/api/errors?limit=201", NULL, 400, "`limit`");
+    expect("GET", "/api/errors?before=-1", NULL, 400, "`before`");
+    expect("GET", "/api/errors/1000", NULL, 404, "error");
+    expect("GET", "/api/errors/x", NULL, 400, "number");
+    aid_end(aid);
+}
+
 static void without_a_database(void **state)
 {
     struct aid a, *aid = &a;
@@ -53,6 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(event_and_person),
         cmocka_unit_test(what_is_not_there),
+        cmocka_unit_test(minutes_and_errors),
         cmocka_unit_test(without_a_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

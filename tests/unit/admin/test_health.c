@@ -116,6 +116,15 @@ static void status_adds_up(void **state)
     aid->status.bytes = 4096;
     expect("GET", "/api/status", NULL, 200, "\"lag_events\":2");
     expect("GET", "/api/status", NULL, 200, "\"stored\":2,\"duplicates\":0,\"dead_letters\":0");
+    expect("GET", "/api/status", NULL, 200, "\"process\":{\"started_at\":");
+    expect("GET", "/api/status", NULL, 200, "\"resident_bytes\":");
+    expect("GET", "/api/status", NULL, 200, "\"disk\":{\"database_bytes\":");
+    assert_null(strstr(buf_cstr(&aid->body), "\"free_bytes\":null"));
+    expect("GET", "/api/status", NULL, 200,
+           "\"geoip\":null,\"capture\":{\"url\":\"http://capture\",\"is_everywhere\":false}}");
+    aid->status.is_writable = false;
+    aid->status.why_not = "full";
+    expect("GET", "/api/status", NULL, 200, "\"queue_error\":\"full\"");
     aid_end(aid);
 }
 
