@@ -24,11 +24,21 @@ struct plugin_event {
     struct json_doc *doc; /* in and out: the old one is freed when a new one takes its place.
                            * Empty while the event waits for a place (see `reload`) */
     /* Reads `doc` anew from the record: an event that waits for its turn keeps no document. False:
-     * the event cannot go on (it could before: never happens but for memory). */
+     * it cannot be read (it could before: never happens but for memory); the verdict is then
+     * PLUGIN_NEXT with an empty `doc`. */
     bool (*reload)(struct plugin_event *e);
     void (*done)(struct plugin_event *e, enum plugin_verdict verdict);
-    struct plugin_run *run; /* the worker's */
+
+    /* Out; both live until plugin_event_release. */
+    yyjson_val *markers; /* members that replace or follow those of `properties`; NULL: none */
+    struct arena *texts; /* not NULL: texts of the envelope may lie in it */
+
+    struct plugin_markers *markers_of; /* the worker's */
+    struct plugin_run *run;            /* likewise */
 };
+
+/* On the worker's thread, once the event is done with. An event that never ran is legal. */
+void plugin_event_release(struct plugin_event *e);
 
 /* `wake` is called (any thread) when plugin_worker_turn should be called soon. */
 struct plugin_worker *plugin_worker_new(struct plugins *p, int number, mpsc_wake_fn *wake,
@@ -37,7 +47,8 @@ struct plugin_worker *plugin_worker_new(struct plugins *p, int number, mpsc_wake
 void plugin_worker_stop(struct plugin_worker *w, int64_t until_us);
 void plugin_worker_free(struct plugin_worker *w);
 
-/* The chain of the event's team. Teams without plugins cost one look-up. */
+/* The chain of the event's team. Teams without plugins cost one look-up. The caller sets envelope,
+ * doc, reload and done, the rest is NULL. `done` is never called inside. */
 enum plugin_verdict plugin_worker_run(struct plugin_worker *w, struct plugin_event *e);
 /* Monotonic time of the next thing to do, INT64_MAX when there is none, 0: now. */
 int64_t plugin_worker_due_us(struct plugin_worker *w);
