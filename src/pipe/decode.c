@@ -39,6 +39,11 @@ static bool read_data(struct worker *w, struct slice data, struct json_doc *doc,
     return json_doc_read(buf_slice(&w->text), &opt, doc, err);
 }
 
+bool decode_data(struct step_work *work, struct err *err)
+{
+    return read_data(work->worker, work->envelope.data, &work->doc, err);
+}
+
 enum step_result decode_step(struct step_work *work, struct err *err)
 {
     work->dead_reason = DEAD_UNPARSABLE;
@@ -52,7 +57,7 @@ enum step_result decode_step(struct step_work *work, struct err *err)
         work->envelope = (struct event_envelope){0};
         return STEP_DEAD;
     }
-    if (!read_data(work->worker, work->envelope.data, &work->doc, err))
+    if (!decode_data(work, err))
         return STEP_DEAD;
     if (!yyjson_is_obj(work->doc.root)) {
         err_set(err, ERR_INPUT, "the event's data is not a JSON object");

@@ -78,15 +78,15 @@ static size_t find(struct slice name)
 
 /* --- sorting ---------------------------------------------------------------------------------- */
 
-void event_props_sort(struct worker *w, yyjson_val *properties, struct event_props *props)
+void event_props_sort(struct worker *w, yyjson_val *properties, yyjson_val *more,
+                      struct event_props *props)
 {
     struct draft *d = &w->properties;
 
     memset(props, 0, sizeof(*props));
     draft_clear(d);
-    if (!yyjson_is_obj(properties))
-        return;
     draft_put_all(d, properties);
+    draft_put_all(d, more);
     for (size_t i = 0; i < d->names.count; i++) {
         size_t at = find(d->names.keys[i]);
 

@@ -15,6 +15,7 @@
 
 static const struct step default_steps[] = {
     {"parse", decode_step},
+    {"pluginsProcessEvent", step_plugins},
     {"prepareEvent", prepare_step},
 };
 

@@ -11,6 +11,7 @@
 #include "metric/metric.h"
 #include "model/event.h"
 #include "model/team.h"
+#include "plugin/plugin.h"
 #include "ring/feed.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@ struct pipe_options {
     struct feed_reader feed;
     struct store store;
     struct team_directory *teams;
+    struct plugins *plugins; /* may be NULL */
     struct metrics *metrics; /* may be NULL */
     int workers;
     size_t read_ahead_events;

@@ -1,7 +1,7 @@
 /* pipe_priv.h - what the files of pipe/ share.
  *
- *   FEED  feed_pump.c   --deal-->   PIPE  worker.c, decode.c, prepare.c   --chunk-->   STORE
- * commit.c
+ *   FEED  feed_pump.c   --deal-->   PIPE  worker.c, decode.c, step_plugins.c, prepare.c
+ *   --chunk-->   STORE  commit.c
  *
  * A deal is what one read had for one worker; a chunk is up to CHUNK_MAX prepared events with the
  * memory their texts live in. Both travel by mpsc messages and come back to be used again. A
@@ -17,6 +17,7 @@
 #include "model/json_index.h"
 #include "pipe/pipe.h"
 #include "pipe/step.h"
+#include "plugin/worker.h"
 
 #define CHUNK_MAX       128
 #define CHUNK_BYTES_MAX ((size_t)1 << 20) /* a chunk is sent on when it holds as much text */
@@ -179,6 +180,7 @@ struct step_work {
     struct err err;
     enum dead_reason dead_reason; /* a step that ends an event may say why */
     struct prepared *out;
+    struct plugin_event plugin;
     struct step_work *next_spare;
 };
 
@@ -204,8 +206,9 @@ struct worker {
     struct step_work *spare_works;
     struct map *held; /* key hash -> struct held_key */
     const struct team_set *teams;
-    struct message feed_stop; /* FEED -> this worker */
-    struct message stop;      /* this worker -> STORE */
+    struct plugin_worker *plugins; /* NULL: none; of the thread */
+    struct message feed_stop;      /* FEED -> this worker */
+    struct message stop;           /* this worker -> STORE */
     uint64_t seen;
     /* Room of prepare.c, kept between events. */
     struct draft properties, set, set_once, first;
@@ -278,10 +281,16 @@ void worker_init(struct worker *w, struct pipe *p, int number);
 void worker_fini(struct worker *w);
 void worker_run(void *worker);
 struct prepared *worker_output(struct step_work *work); /* the event's place in the chunk */
-void worker_chunk_free(struct chunk *c);                /* with its events' feed blocks */
+/* A text of the envelope as STORE may keep it: plugins' own texts end with the work. */
+struct slice worker_keep_text(struct step_work *work, struct slice text);
+/* step_resume on the worker's own thread, done at once. */
+void worker_resume(struct step_work *work, enum step_result result);
+void worker_chunk_free(struct chunk *c); /* with its events' feed blocks */
 
-/* decode.c, prepare.c: the steps that always run. */
+/* decode.c, step_plugins.c, prepare.c: the steps that always run. */
 enum step_result decode_step(struct step_work *work, struct err *err);
+MUST_CHECK bool decode_data(struct step_work *work, struct err *err); /* only work->doc */
+enum step_result step_plugins(struct step_work *work, struct err *err);
 enum step_result prepare_step(struct step_work *work, struct err *err);
 
 /* event_props.c: properties of one event, in two steps: sort them, write them. */
@@ -316,7 +325,9 @@ struct event_props {
     yyjson_val *top_set, *top_set_once; /* beside `properties` */
 };
 
-void event_props_sort(struct worker *w, yyjson_val *properties, struct event_props *props);
+/* Members of `more` replace or follow those of `properties`; both may be NULL. */
+void event_props_sort(struct worker *w, yyjson_val *properties, yyjson_val *more,
+                      struct event_props *props);
 /* $set and $set_once as they will be: folded with the ones beside `properties`, with campaign and
  * initial values. */
 void event_props_fold(struct worker *w, const struct event_props *props);

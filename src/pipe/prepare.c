@@ -202,12 +202,14 @@ static enum step_result check(struct step_work *work, const struct team *team,
     return STEP_NEXT;
 }
 
-static void fill_head(const struct event_envelope *e, struct prepared *out)
+static void fill_head(struct step_work *work, struct prepared *out)
 {
+    const struct event_envelope *e = &work->envelope;
+
     out->uuid = e->uuid;
     out->is_uuid_checked = (e->flags & EVENT_UUID_CHECKED) != 0;
     out->team_id = e->team_id;
-    out->distinct_id = e->distinct_id;
+    out->distinct_id = worker_keep_text(work, e->distinct_id);
     out->now_us = e->now_us;
     out->event = SLICE("");
 }
@@ -224,13 +226,13 @@ enum step_result prepare_step(struct step_work *work, struct err *err)
     struct slice ip;
 
     find_members(work->doc.root, &m);
-    fill_head(&work->envelope, out);
+    fill_head(work, out);
     if (m.event)
         out->event = utf8_cut_utf16(event_name(w, m.event, out->arena), EVENT_NAME_UNITS);
     result = check(work, team, &m, err);
     if (result != STEP_NEXT)
         return result;
-    event_props_sort(w, m.properties, &props);
+    event_props_sort(w, m.properties, work->plugin.markers, &props);
     props.top_set = m.set;
     props.top_set_once = m.set_once;
     resolve_time(&work->envelope, &m, &props, out);

@@ -14,6 +14,9 @@
 #include "base/mem.h"
 #include "pipe/pipe_priv.h"
 
+#define TURN_EVERY      64 /* events of a deal, so that plugins' timers are not late */
+#define PLUGINS_STOP_US (5 * (int64_t)1000000)
+
 struct waiting { /* a record behind a held one */
     struct waiting *next;
     struct feed_record record;
@@ -118,6 +121,11 @@ struct prepared *worker_output(struct step_work *work)
     return e;
 }
 
+struct slice worker_keep_text(struct step_work *work, struct slice text)
+{
+    return work->plugin.texts ? arena_dup(worker_output(work)->arena, text) : text;
+}
+
 /* --- works ------------------------------------------------------------------------------------ */
 
 static struct step_work *work_take(struct worker *w)
@@ -134,6 +142,7 @@ static struct step_work *work_take(struct worker *w)
 
 static void work_give(struct worker *w, struct step_work *work)
 {
+    plugin_event_release(&work->plugin);
     json_doc_free(&work->doc);
     feed_block_unref(work->record.block);
     work->record.block = NULL;
@@ -159,7 +168,7 @@ static void finish_work(struct worker *w, struct step_work *work, enum step_resu
         e->team_id = work->envelope.team_id;
         e->uuid = work->envelope.uuid;
         e->is_uuid_checked = (work->envelope.flags & EVENT_UUID_CHECKED) != 0;
-        e->distinct_id = work->envelope.distinct_id;
+        e->distinct_id = worker_keep_text(work, work->envelope.distinct_id);
         e->now_us = work->envelope.now_us;
     }
     work_give(w, work);
@@ -266,16 +275,17 @@ static void release_key(struct worker *w, uint64_t key_hash)
     mem_free(key);
 }
 
-static void resume(struct worker *w, struct step_work *work)
+void worker_resume(struct step_work *work, enum step_result result)
 {
+    struct worker *w = work->worker;
     uint64_t key_hash = work->record.key_hash;
 
-    if (work->result == STEP_NEXT && work->step + 1 < w->pipe->step_count) {
+    if (result == STEP_NEXT && work->step + 1 < w->pipe->step_count) {
         work->step++;
         if (!run_steps(w, work))
             return;
     } else {
-        finish_work(w, work, work->result);
+        finish_work(w, work, result);
     }
     release_key(w, key_hash);
 }
@@ -301,6 +311,8 @@ static void take_deal(struct worker *w, struct deal *deal)
             feed_block_unref(deal->records[i].block); /* it stays in the feed */
         else
             take_record(w, &deal->records[i]);
+        if (w->plugins && i % TURN_EVERY == TURN_EVERY - 1)
+            plugin_worker_turn(w->plugins);
     }
     mem_free(deal);
 }
@@ -312,9 +324,12 @@ static bool take_message(struct worker *w, struct message *m)
     case MESSAGE_DEAL:
         take_deal(w, (struct deal *)(void *)m);
         return false;
-    case MESSAGE_RESUME:
-        resume(w, CONTAINER_OF(m, struct step_work, message));
+    case MESSAGE_RESUME: {
+        struct step_work *work = CONTAINER_OF(m, struct step_work, message);
+
+        worker_resume(work, work->result);
         return false;
+    }
     default:
         return true;
     }
@@ -327,8 +342,44 @@ static void free_held_docs(struct worker *w)
     struct slice name;
     void *key;
 
-    while (map_next(w->held, &it, &name, &key))
-        json_doc_free(&((struct held_key *)key)->work->doc);
+    while (map_next(w->held, &it, &name, &key)) {
+        struct step_work *work = ((struct held_key *)key)->work;
+
+        plugin_event_release(&work->plugin);
+        json_doc_free(&work->doc);
+    }
+}
+
+static void wake_worker(void *worker)
+{
+    mpsc_kick(&((struct worker *)worker)->inbox);
+}
+
+/* Runtimes belong to the thread that made them. */
+static void start_plugins(struct worker *w)
+{
+    if (w->pipe->opt.plugins)
+        w->plugins = plugin_worker_new(w->pipe->opt.plugins, w->number, wake_worker, w);
+}
+
+static void stop_plugins(struct worker *w)
+{
+    if (!w->plugins)
+        return;
+    plugin_worker_stop(w->plugins, clock_mono_us() + PLUGINS_STOP_US);
+    plugin_worker_free(w->plugins);
+    w->plugins = NULL;
+}
+
+/* Sleeps until there is a message or a plugin has something to do. */
+static void wait_for_work(struct worker *w)
+{
+    int64_t due = w->plugins ? plugin_worker_due_us(w->plugins) : INT64_MAX;
+
+    if (due == INT64_MAX)
+        mpsc_wait(&w->inbox, -1);
+    else if (due > 0)
+        mpsc_wait(&w->inbox, MAX(due - clock_mono_us(), 0));
 }
 
 void worker_run(void *arg)
@@ -337,6 +388,7 @@ void worker_run(void *arg)
     bool is_ending = false;
 
     ASSERT_THREAD(PIPE);
+    start_plugins(w);
     for (;;) {
         struct mpsc_node *node = mpsc_take_all(&w->inbox);
 
@@ -346,7 +398,7 @@ void worker_run(void *arg)
             if (is_ending && (map_count(w->held) == 0 || gives_up))
                 break;
             chunk_send_rest(w);
-            mpsc_wait(&w->inbox, -1);
+            wait_for_work(w);
         }
         while (node) {
             struct mpsc_node *next = node->next;
@@ -354,9 +406,12 @@ void worker_run(void *arg)
             is_ending |= take_message(w, CONTAINER_OF(node, struct message, node));
             node = next;
         }
+        if (w->plugins)
+            plugin_worker_turn(w->plugins);
     }
     if (w->out)
         chunk_send(w);
+    stop_plugins(w);
     free_held_docs(w);
     w->stop.kind = MESSAGE_STOP;
     mpsc_push(&w->pipe->inbox, &w->stop.node);

@@ -51,7 +51,7 @@ static void write_props(struct fixture *f, const char *properties)
     worker_init(&f->worker, &f->pipe, 0);
     f->out.arena = arena_new(4096);
     assert_true(json_doc_read(slice_cstr(properties), &opt, &f->doc, &err));
-    event_props_sort(&f->worker, f->doc.root, &f->props);
+    event_props_sort(&f->worker, f->doc.root, NULL, &f->props);
     event_props_fold(&f->worker, &f->props);
     assert_true(event_props_write(&f->worker, &f->props, SLICE("1.2.3.4"), &f->out));
 }
