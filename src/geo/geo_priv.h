@@ -64,6 +64,8 @@ bool geo_value_read(struct geo_reader *r, size_t at, struct geo_value *v);
 struct geo_walk geo_walk_start(struct geo_reader *r, struct geo_value *of);
 bool geo_walk_member(struct geo_walk *w, struct slice *key, struct geo_value *value);
 bool geo_walk_element(struct geo_walk *w, struct geo_value *value);
+/* Passes what is left; false: damaged, now or before. */
+bool geo_walk_finish(struct geo_walk *w);
 /* Is everything under the value whole, and within the budget? */
 bool geo_value_check(struct geo_reader *r, struct geo_value *v, int depth);
 

@@ -65,10 +65,12 @@ static bool read_names(struct geo_reader *r, struct geo_value *names, struct sli
     struct slice key;
 
     while (geo_walk_member(&w, &key, &value)) {
-        if (slice_eq(key, SLICE("en")))
+        if (slice_eq(key, SLICE("en"))) {
             *english = text_of(&value);
+            break; /* seven more languages */
+        }
     }
-    return !w.is_bad;
+    return geo_walk_finish(&w);
 }
 
 static bool read_place(struct geo_reader *r, struct geo_value *of, struct geo_place *place,

@@ -183,25 +183,26 @@ bool geo_value_read(struct geo_reader *r, size_t at, struct geo_value *v)
 
 /* --- walking ---------------------------------------------------------------------------------- */
 
-/* Where an inline map or array ends; does not follow pointers. */
+/* Where inline values end; does not follow pointers, nor look into what it passes. */
 static bool find_end(struct geo_reader *r, size_t at, uint64_t values, int depth, size_t *end)
 {
     for (; values > 0; values--) {
-        struct geo_value v;
         struct head h;
 
         if (!read_head(r, at, &h))
             return false;
         at = h.at;
-        if (h.type == GEO_POINTER)
+        if (h.type == GEO_POINTER || h.type == GEO_BOOLEAN)
             continue;
-        if (!read_body(r, &h, &v))
+        if (h.type == GEO_MAP || h.type == GEO_ARRAY) {
+            if (depth == GEO_DEPTH_MAX ||
+                !find_end(r, at, h.type == GEO_MAP ? 2 * (uint64_t)h.size : h.size, depth + 1, &at))
+                return false;
+            continue;
+        }
+        if (!has(r, at, h.size))
             return false;
-        at = v.next;
-        if (at == 0 &&
-            (depth == GEO_DEPTH_MAX ||
-             !find_end(r, v.at, (uint64_t)v.count * (v.type == GEO_MAP ? 2 : 1), depth + 1, &at)))
-            return false;
+        at += h.size;
     }
     *end = at;
     return true;
@@ -263,6 +264,18 @@ bool geo_walk_member(struct geo_walk *w, struct slice *key, struct geo_value *va
 bool geo_walk_element(struct geo_walk *w, struct geo_value *value)
 {
     return walk_on(w, NULL, value);
+}
+
+bool geo_walk_finish(struct geo_walk *w)
+{
+    if (w->is_bad || w->of->next != 0)
+        return !w->is_bad;
+    w->is_bad = !pass_last(w) ||
+                !find_end(w->reader, w->at,
+                          w->of->type == GEO_MAP ? 2 * (uint64_t)w->left : w->left, 0, &w->at);
+    w->of->next = w->at;
+    w->left = 0;
+    return !w->is_bad;
 }
 
 bool geo_value_check(struct geo_reader *r, struct geo_value *v, int depth)

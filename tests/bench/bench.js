@@ -183,7 +183,18 @@ async function build() {
   b.fs.rmSync(dir, { recursive: true, force: true })
 }
 
-const benches = { 'capture-single': captureSingle, 'capture-batch': captureBatch, e2e, idle, start, growth, build }
+async function geoip() {
+  const data = b.path.resolve(__dirname, '..', '..', 'build/vendor')
+  const files = { city: 'geoip-test-data/test-data/GeoIP2-City-Test.mmdb', country: 'geoip-country/geo-whois-asn-country.mmdb' }
+  for (const [kind, file] of Object.entries(files)) {
+    if (!b.fs.existsSync(b.path.join(data, file))) continue // make run fetches it
+    const r = helper('geoip', [b.path.join(data, file)])
+    figure('geoip', `look-up and new text of an event, ${kind}`, round(r.event_us, 2), 'us cpu', '<= 5',
+      `bare look-up of 7 fields ${round(r.bare_us, 2)} us; ours ${round(r.find_us, 2)}; with the text read again ${round(r.event_read_again_us, 2)}`)
+  }
+}
+
+const benches = { 'capture-single': captureSingle, 'capture-batch': captureBatch, e2e, idle, start, growth, build, geoip }
 
 async function main() {
   const wanted = process.argv[2] || ''

@@ -122,19 +122,19 @@ static void events_without_members(void **state)
 /* {...nulls, ...theirs, ...found}: a name keeps its first place, theirs beats a null. */
 static void keeps_what_the_event_sets(void **state)
 {
-    expect(
-        *state, "1.2.3.4",
-        "{\"$set\":{\"plan\":\"pro\"},\"$set_once\":{\"b\":[1]},\"properties\":{}}",
-        "{\"properties\":{" OSLO_FOUND(CURRENT) "},\"$set\":{" OSLO_BASIC(CURRENT) ",\"plan\":"
-                                                                                   "\"pro\""
-                                                                                   "," CONFIDENCE(CURRENT) "},\"$set_once\":{" OSLO_BASIC(
-                                                                                       INITIAL) ","
-                                                                                                "\""
-                                                                                                "b"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "1]"
-                                                                                                "," CONFIDENCE(INITIAL) "}}");
+    expect(*state, "1.2.3.4",
+           "{\"$set\":{\"plan\":\"pro\"},\"$set_once\":{\"b\":[1]},\"properties\":{}}",
+           "{\"properties\":{" OSLO_FOUND(CURRENT) "},\"$set\":{" OSLO_BASIC(
+               CURRENT) ",\"plan\":"
+                        "\"pro\""
+                        "," CONFIDENCE(CURRENT) "},\"$set_once\":{" OSLO_BASIC(
+                            INITIAL) ","
+                                     "\""
+                                     "b"
+                                     "\""
+                                     ":["
+                                     "1]"
+                                     "," CONFIDENCE(INITIAL) "}}");
 }
 
 static void names_of_ours_in_the_event(void **state)
