@@ -207,10 +207,13 @@ static bool scan_require(struct scan *s, const char *from, struct err *err)
  */
 static bool close_require(struct scan *s, struct err *err)
 {
-    const struct open_require *r = &s->require[s->require_count - 1];
     const char *next = skip_space(s->at, s->end);
+    const struct open_require *r;
 
-    if (s->require_count == 0 || r->depth != s->depth)
+    if (s->require_count == 0)
+        return true;
+    r = &s->require[s->require_count - 1];
+    if (r->depth != s->depth)
         return true;
     s->require_count--;
     if (r->has_any && r->commas == 0 && !(next < s->end && *next == '{'))
