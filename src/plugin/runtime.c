@@ -94,17 +94,20 @@ size_t runtime_host_calls(const struct runtime *rt)
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
-static int interrupt(JSRuntime *js, void *opaque)
+bool runtime_is_overdue(struct runtime *rt)
 {
-    struct runtime *rt = (struct runtime *)opaque;
-
-    UNUSED(js);
     if (clock_mono_real_us() < rt->deadline_us)
-        return 0;
+        return false;
     rt->is_interrupted = true;
     if (rt->inside)
         rt->inside->interrupted_turn = rt->turn;
-    return 1;
+    return true;
+}
+
+static int interrupt(JSRuntime *js, void *opaque)
+{
+    UNUSED(js);
+    return runtime_is_overdue((struct runtime *)opaque);
 }
 
 /* What is left of the run limit in this turn. */

@@ -12,13 +12,31 @@ struct vm *vm_of(JSContext *ctx)
     return (struct vm *)JS_GetContextOpaque(ctx);
 }
 
+/* As the engine ends what runs on: no `catch` sees it. */
+static void throw_interrupted(JSContext *ctx)
+{
+    JSValue e;
+
+    JS_ThrowInternalError(ctx, "interrupted");
+    e = JS_GetException(ctx);
+    JS_SetUncatchableError(ctx, e, true);
+    JS_Throw(ctx, e);
+}
+
+/* The engine looks at the clock once in ten thousand steps, and each may be a call of ours that
+ * moves megabytes. */
 struct vm *vm_of_call(JSContext *ctx)
 {
     struct vm *vm = vm_of(ctx);
 
-    if (!vm)
+    if (!vm) {
         vm_throw(ctx, NULL, "the plugin has been unloaded");
-    return vm;
+        return NULL;
+    }
+    if (!runtime_is_overdue(vm->runtime))
+        return vm;
+    throw_interrupted(ctx);
+    return NULL;
 }
 
 struct host *vm_host(struct vm *vm)

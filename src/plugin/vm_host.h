@@ -11,7 +11,8 @@
 
 /* NULL when the plugin has been unloaded: a job or function that is left over. */
 struct vm *vm_of(JSContext *ctx);
-/* The same with an exception in that case. */
+/* The same with an exception in that case, and NULL with one that nobody can catch when the run
+ * limit is over: host functions begin with it. */
 struct vm *vm_of_call(JSContext *ctx);
 struct host *vm_host(struct vm *vm);
 const struct plugins_options *vm_options(const struct vm *vm);

@@ -84,6 +84,8 @@ struct vm {
 };
 
 /* runtime.c */
+/* The entry's time is over; that is noted. */
+bool runtime_is_overdue(struct runtime *rt);
 void runtime_drain_jobs(struct runtime *rt);
 void runtime_run_jobs(struct runtime *rt);     /* and reports promises that nobody handled */
 void runtime_tell_settled(struct runtime *rt); /* calls done */

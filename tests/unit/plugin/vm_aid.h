@@ -61,6 +61,7 @@ static inline void vm_aid_fini(struct vm_aid *a)
 {
     vm_aid_unload(a);
     runtime_free(a->runtime);
+    plugin_worker_turn(a->worker); /* answers that come too late */
     plugin_error_fini(&a->error);
     plugin_worker_free(a->worker);
     plugins_free(a->plugins);
