@@ -195,8 +195,11 @@ void geo_drop(const struct geo_db *db)
 
     if (!mine || atomic_fetch_sub(&mine->refs, 1) > 1)
         return;
-    for (size_t i = 0; i < mine->count; i++)
+    for (size_t i = 0; i < mine->count; i++) {
         MMDB_close(&mine->files[i].mmdb);
+        for (size_t k = 0; k < ARRAY_LEN(mine->files[i].memos); k++)
+            mem_free(atomic_load(&mine->files[i].memos[k]));
+    }
     mem_free(mine);
 }
 
@@ -235,29 +238,53 @@ static bool read_address(struct slice text, union address *out)
     return true;
 }
 
-static bool find_in(const MMDB_s *mmdb, const union address *address, struct geo_record *out)
+static void remember(_Atomic(struct geo_record *) *slot, const struct geo_record *record)
+{
+    struct geo_record *memo = mem_dup(record, sizeof(*record)), *none = NULL;
+
+    if (!atomic_compare_exchange_strong(slot, &none, memo))
+        mem_free(memo); /* another thread was first */
+}
+
+static bool read_record(struct geo_file *file, uint32_t at, struct geo_record *out)
+{
+    _Atomic(struct geo_record *) *slot = &file->memos[at * 2654435761u >> (32 - GEO_MEMO_BITS)];
+    const struct geo_record *memo = atomic_load(slot);
+    enum geo_layout layout;
+
+    if (memo && memo->id == at) {
+        *out = *memo;
+        return true;
+    }
+    if (!geo_record_read(file->mmdb.data_section, file->mmdb.data_section_size, at, out, &layout) ||
+        layout == GEO_NO_PLACES)
+        return false;
+    if (!memo)
+        remember(slot, out);
+    return true;
+}
+
+static bool find_in(struct geo_file *file, const union address *address, struct geo_record *out)
 {
     MMDB_lookup_result_s found;
-    enum geo_layout layout;
     int status;
 
-    if (address->any.sa_family == AF_INET6 && mmdb->metadata.ip_version == 4)
+    if (address->any.sa_family == AF_INET6 && file->mmdb.metadata.ip_version == 4)
         return false;
-    found = MMDB_lookup_sockaddr(mmdb, &address->any, &status);
+    found = MMDB_lookup_sockaddr(&file->mmdb, &address->any, &status);
     return status == MMDB_SUCCESS && found.found_entry &&
-           geo_record_read(mmdb->data_section, mmdb->data_section_size, found.entry.offset, out,
-                           &layout) &&
-           layout != GEO_NO_PLACES;
+           read_record(file, found.entry.offset, out);
 }
 
 bool geo_find(const struct geo_db *db, struct slice address, struct geo_record *out)
 {
+    struct geo_db *mine = (struct geo_db *)(uintptr_t)db; /* its memos change */
     union address a;
 
     if (!db || !read_address(address, &a))
         return false;
-    for (size_t i = 0; i < db->count; i++) {
-        if (find_in(&db->files[i].mmdb, &a, out)) {
+    for (size_t i = 0; i < mine->count; i++) {
+        if (find_in(&mine->files[i], &a, out)) {
             out->id = out->id * GEO_FILES_MAX + (uint32_t)i;
             return true;
         }

@@ -107,8 +107,13 @@ int geo_copy_bytes(struct slice bytes, const char *dir, struct err *err);
 /* --- geo_db.c ----------------------------------------------------------------------------------
  */
 
+/* Decoded records: most events come from few places. Each slot keeps the first record that it met,
+ * until the database goes; so readers need no lock, and it cannot grow. */
+#define GEO_MEMO_BITS 9
+
 struct geo_file {
     MMDB_s mmdb;
+    _Atomic(struct geo_record *) memos[1 << GEO_MEMO_BITS]; /* their id: the place in the file */
 };
 
 struct geo_db {
