@@ -75,6 +75,11 @@ static const struct admin_entry entries[] = {
     {HTTP_M_POST, "/api/teams/:id/rotate-token", GATE_TOKEN, api_teams_rotate},
     {HTTP_M_POST, "/api/apply", GATE_TOKEN, api_teams_apply},
     {HTTP_M_GET, "/api/export", GATE_TOKEN, api_teams_export},
+    {HTTP_M_GET | HTTP_M_POST, "/api/plugins", GATE_TOKEN, api_plugins_serve},
+    {HTTP_M_POST, "/api/plugins/reload", GATE_TOKEN, api_plugins_reload},
+    {HTTP_M_POST, "/api/plugins/configs/:id/enable", GATE_TOKEN, api_plugins_enable},
+    {HTTP_M_POST, "/api/plugins/configs/:id/disable", GATE_TOKEN, api_plugins_disable},
+    {HTTP_M_GET, "/api/plugins/logs", GATE_TOKEN, api_read_plugin_logs},
     {HTTP_M_GET, "/api/events/:uuid", GATE_TOKEN, api_read_event},
     {HTTP_M_GET, "/api/persons", GATE_TOKEN, api_read_person},
 };

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "admin/plugin_keeper.h"
 #include "conf/conf.h"
 #include "geo/geo.h"
 #include "metric/metric.h"
@@ -24,6 +25,7 @@ struct admin_options {
     const char *database_path;
     const char *token; /* bearer token; copied */
     const char *version;
+    bool has_geoip;   /* a GeoIP database is configured: new teams start with the plugin */
     int64_t stale_us; /* HEALTHCHECK_MAX_STALE_SECONDS */
 };
 
@@ -31,6 +33,7 @@ struct admin_options {
 struct admin_parts {
     struct pipe *pipe;
     struct feed_reader feed; /* for its status */
+    struct plugin_keeper keeper;
     struct store store;      /* for reads of what is not in the file yet; outlives the admin */
     const char *capture_url; /* as a client on this machine writes it; copied */
     struct geo *geo;         /* for its status; may be NULL */

@@ -31,6 +31,9 @@ struct admin {
 void admin_answer_json(struct http_request *req, int status, struct slice json);
 void admin_answer_fault(struct http_request *req, int status, const char *code,
                         const char *message);
+/* A list of faults, each with its place; `what` has them. */
+void admin_answer_faults(struct http_request *req, const char *what,
+                         const struct json_faults *faults);
 int admin_status_of(const struct err *err);
 
 /* login.c: the token, the one-time link, sessions */
@@ -84,3 +87,10 @@ void api_read_person(struct admin *a, struct http_request *req);
 void api_read_minutes(struct admin *a, struct http_request *req);
 void api_read_errors(struct admin *a, struct http_request *req);
 void api_read_error(struct admin *a, struct http_request *req);
+void api_read_plugin_logs(struct admin *a, struct http_request *req);
+
+/* api_plugins.c */
+void api_plugins_serve(struct admin *a, struct http_request *req);
+void api_plugins_reload(struct admin *a, struct http_request *req);
+void api_plugins_enable(struct admin *a, struct http_request *req);
+void api_plugins_disable(struct admin *a, struct http_request *req);

@@ -8,11 +8,13 @@
 
 #include <stdio.h>
 
-#define MINUTE_US     60000000
-#define MINUTES_MAX   1440
-#define MINUTES_USUAL 60
-#define ERRORS_MAX    200
-#define ERRORS_USUAL  50
+#define MINUTE_US      60000000
+#define MINUTES_MAX    1440
+#define MINUTES_USUAL  60
+#define ERRORS_MAX     200
+#define ERRORS_USUAL   50
+#define LOGS_USUAL     100
+#define TYPE_BYTES_MAX 16
 
 struct admin_readers {
     char *path;
@@ -165,4 +167,24 @@ void api_read_error(struct admin *a, struct http_request *req)
     }
     struct store_reader *r = reader_mine(a->readers, &err);
     answer_read(req, r && store_reader_dead_letter(r, (int64_t)id, &json, &err), &json, &err);
+}
+
+void api_read_plugin_logs(struct admin *a, struct http_request *req)
+{
+    struct store_plugin_logs_query q = {.type = SLICE("")};
+    struct buf json = BUF_INIT(64 << 20);
+    struct err err = ERR_INIT;
+    int64_t limit;
+
+    if (!query_number(req, "config", INT64_MAX, 0, &q.config_id) ||
+        !query_number(req, "team", INT64_MAX, 0, &q.team_id) ||
+        !query_number(req, "before", INT64_MAX, 0, &q.before) ||
+        !query_number(req, "after", INT64_MAX, 0, &q.after) ||
+        !query_number(req, "limit", STORE_PLUGIN_LOGS_MAX, LOGS_USUAL, &limit))
+        return;
+    http_query_get(req, "type", &q.type);
+    q.type.len = MIN(q.type.len, TYPE_BYTES_MAX);
+    q.limit = (int)limit;
+    struct store_reader *r = reader_mine(a->readers, &err);
+    answer_read(req, r && store_reader_plugin_logs(r, &q, &json, &err), &json, &err);
 }

@@ -3,6 +3,7 @@
  * published.
  */
 #include "admin/admin_priv.h"
+#include "admin/plugin_change.h"
 #include "admin/provision_apply.h"
 #include "base/mem.h"
 
@@ -14,9 +15,12 @@ struct change {
     struct admin *admin;
     struct http_request *req;
     struct provision *provision;
+    struct plugin_defaults *defaults; /* of its plugins */
+    struct plugin_task task;
     bool prune;
     struct provision_outcome outcome;
     bool publishes; /* the teams changed: the directory is made anew after the commit */
+    bool reloads;   /* plugins may have changed */
     struct store store;
     int64_t team_id;
     char *team_name;
@@ -29,6 +33,7 @@ struct change {
 static void change_free(struct change *c)
 {
     provision_free(c->provision);
+    plugin_defaults_free(c->defaults);
     buf_free(&c->answer);
     mem_free(c->team_name);
     mem_free(c);
@@ -46,6 +51,14 @@ static void change_answer(void *ctx)
     change_free(c);
 }
 
+static void change_resume(void *ctx)
+{
+    struct change *c = ctx;
+
+    http_resume(c->req, change_answer, c);
+}
+
+/* What was stored is in force before it is answered. */
 static void change_done(void *ctx, bool ok, const struct err *err)
 {
     struct change *c = ctx;
@@ -56,7 +69,11 @@ static void change_done(void *ctx, bool ok, const struct err *err)
         c->ok = provision_publish(&c->store, c->admin->opt.teams, &c->err);
     if (ok && c->provision)
         provision_tell_unused(&c->store);
-    http_resume(c->req, change_answer, c);
+    c->task = (struct plugin_task){.fn = change_resume, .ctx = c};
+    if (ok && c->reloads)
+        c->admin->parts.keeper.ops->reload(c->admin->parts.keeper.self, &c->task);
+    else
+        change_resume(c);
 }
 
 static struct change *change_new(struct admin *a, struct http_request *req, pipe_call_fn *fn)
@@ -78,9 +95,12 @@ static bool run_apply(struct store *store, void *ctx, struct err *err)
     struct change *c = ctx;
     const struct provision_outcome *o = &c->outcome;
 
-    if (!provision_apply(store, c->provision, c->prune, &c->outcome, err))
+    struct provision_options opt = {
+        .prune = c->prune, .has_geoip = c->admin->opt.has_geoip, .defaults = c->defaults};
+
+    if (!provision_apply(store, c->provision, &opt, &c->outcome, err))
         return false;
-    c->publishes = true;
+    c->publishes = c->reloads = true;
     c->store = *store;
     buf_addf(&c->answer,
              "{\"teams\":{\"added\":%zu,\"changed\":%zu,\"removed\":%zu},"
@@ -90,16 +110,27 @@ static bool run_apply(struct store *store, void *ctx, struct err *err)
     return true;
 }
 
-static void answer_faults(struct http_request *req, const struct json_faults *faults)
+/* On a thread that may read plugin files. */
+static void begin_apply(void *ctx)
+{
+    struct change *c = ctx;
+    const struct plugin_keeper *keeper = &c->admin->parts.keeper;
+
+    c->defaults = plugin_defaults_of(c->provision, keeper->ops->find, keeper->self);
+    pipe_call(c->admin->parts.pipe, &c->call);
+}
+
+void admin_answer_faults(struct http_request *req, const char *what,
+                         const struct json_faults *faults)
 {
     struct buf out = BUF_INIT(2 << 20);
     struct slice rest = buf_slice(&faults->text), line;
     bool is_first = true;
 
     buf_addf(&out,
-             "{\"error\":{\"code\":\"invalid\",\"message\":\"the provision file has %zu fault%s; "
+             "{\"error\":{\"code\":\"invalid\",\"message\":\"%s has %zu fault%s; "
              "nothing was changed\",\"details\":[",
-             faults->count, faults->count == 1 ? "" : "s");
+             what, faults->count, faults->count == 1 ? "" : "s");
     while (slice_split(&rest, '\n', &line)) {
         if (!line.len)
             continue;
@@ -122,12 +153,13 @@ void api_teams_apply(struct admin *a, struct http_request *req)
     bool is_prune = http_query_get(req, "prune", &prune) && slice_eq(prune, SLICE("1"));
     struct provision *p = provision_parse(req->body, arena_dup_cstr(req->arena, base), &faults);
     if (!p) {
-        answer_faults(req, &faults);
+        admin_answer_faults(req, "the provision file", &faults);
     } else {
         struct change *c = change_new(a, req, run_apply);
         c->provision = p;
         c->prune = is_prune;
-        pipe_call(a->parts.pipe, &c->call);
+        c->task = (struct plugin_task){.fn = begin_apply, .ctx = c};
+        a->parts.keeper.ops->run(a->parts.keeper.self, &c->task);
     }
     json_faults_free(&faults);
 }
@@ -205,8 +237,9 @@ static bool run_add(struct store *store, void *ctx, struct err *err)
     if (is_taken)
         return err_set(err, ERR_INPUT, "team %lld exists already", (long long)id);
     provision_token_generate(c->token);
+    c->reloads = c->admin->opt.has_geoip;
     struct team team = provision_team_new(id, c->team_name, c->token);
-    return put_team(c, store, &team, err);
+    return put_team(c, store, &team, err) && (!c->reloads || plugin_change_geoip(store, id, err));
 }
 
 static void serve_add(struct admin *a, struct http_request *req)

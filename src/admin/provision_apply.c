@@ -4,6 +4,7 @@
  */
 #include "admin/provision_apply.h"
 
+#include "admin/plugin_change.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -231,8 +232,24 @@ static bool apply_personal_key(struct store *store, struct object_list *stored,
     return ok;
 }
 
-static bool apply_objects(struct store *store, const struct provision *p, bool prune,
-                          struct provision_outcome *outcome, struct err *err)
+/* A config is compared with its defaults in place, as it is stored. */
+static bool apply_part(struct store *store, struct object_list *stored,
+                       const struct provision_object *o, const struct plugin_defaults *defaults,
+                       struct provision_outcome *outcome, struct err *err)
+{
+    bool is_config = slice_eq(slice_cstr(o->kind), SLICE(PLUGIN_CONFIG_KIND));
+    char *filled = is_config && defaults ? plugin_defaults_fill(defaults, o->json) : NULL;
+    struct store_object wanted = {
+        .kind = o->kind, .key = o->key, .json = filled ? filled : o->json};
+    bool ok = apply_object(store, stored, &wanted, outcome, err);
+
+    mem_free(filled);
+    return ok;
+}
+
+static bool apply_objects(struct store *store, const struct provision *p,
+                          const struct provision_options *opt, struct provision_outcome *outcome,
+                          struct err *err)
 {
     struct object_list stored;
     bool ok = false;
@@ -240,17 +257,13 @@ static bool apply_objects(struct store *store, const struct provision *p, bool p
     list_init(&stored);
     if (!store->ops->objects_each(store->self, list_collect, &stored, err))
         goto out;
-    for (size_t i = 0; i < p->object_count; i++) {
-        const struct provision_object *o = &p->objects[i];
-        if (!apply_object(store, &stored,
-                          &(struct store_object){.kind = o->kind, .key = o->key, .json = o->json},
-                          outcome, err))
+    for (size_t i = 0; i < p->object_count; i++)
+        if (!apply_part(store, &stored, &p->objects[i], opt->defaults, outcome, err))
             goto out;
-    }
     for (size_t i = 0; i < p->personal_key_count; i++)
         if (!apply_personal_key(store, &stored, &p->personal_keys[i], outcome, err))
             goto out;
-    for (size_t i = 0; prune && i < stored.count; i++) {
+    for (size_t i = 0; opt->prune && i < stored.count; i++) {
         const struct provision_object *o = &stored.items[i]->object;
         if (stored.items[i]->is_named)
             continue;
@@ -264,12 +277,30 @@ out:
     return ok;
 }
 
-bool provision_apply(struct store *store, const struct provision *p, bool prune,
-                     struct provision_outcome *outcome, struct err *err)
+/* The teams of the file that were not there before. */
+static bool add_geoip(struct store *store, const struct provision *p, const struct team_set *before,
+                      struct err *err)
 {
+    for (size_t i = 0; i < p->team_count; i++)
+        if (!team_by_id(before, p->teams[i].id) && !plugin_change_geoip(store, p->teams[i].id, err))
+            return false;
+    return true;
+}
+
+bool provision_apply(struct store *store, const struct provision *p,
+                     const struct provision_options *opt, struct provision_outcome *outcome,
+                     struct err *err)
+{
+    struct team_set *before = NULL;
+
     *outcome = (struct provision_outcome){0};
-    return apply_teams(store, p, prune, outcome, err) &&
-           apply_objects(store, p, prune, outcome, err);
+    if (!store->ops->teams_load(store->self, &before, err))
+        return false;
+    bool ok = apply_teams(store, p, opt->prune, outcome, err) &&
+              apply_objects(store, p, opt, outcome, err) &&
+              (!opt->has_geoip || opt->prune || add_geoip(store, p, before, err));
+    team_set_unref(before);
+    return ok;
 }
 
 static bool personal_key_of(const struct provision_object *o, struct provision_personal_key *key)

@@ -6,10 +6,17 @@
  */
 #pragma once
 
-#include "model/provision.h"
+#include "admin/plugin_defaults.h"
 #include "store/store.h"
 
-#define PROVISION_PERSONAL_KEYS "personal_api_keys" /* the one kind of object that is in use */
+#define PROVISION_PERSONAL_KEYS "personal_api_keys"
+
+struct provision_options {
+    bool prune;
+    bool
+        has_geoip; /* new teams start with the GeoIP plugin; not with prune: the file says it all */
+    const struct plugin_defaults *defaults; /* of the configs' plugins; NULL: none */
+};
 
 struct provision_outcome {
     size_t teams_added, teams_changed, teams_removed;
@@ -19,7 +26,8 @@ struct provision_outcome {
 /* A team as a file that gives only id and name would make it; `token` may be NULL. */
 struct team provision_team_new(int64_t id, const char *name, const char *token);
 /* ERR_INPUT when it does not fit what is stored (a token of another team). */
-MUST_CHECK bool provision_apply(struct store *store, const struct provision *p, bool prune,
+MUST_CHECK bool provision_apply(struct store *store, const struct provision *p,
+                                const struct provision_options *opt,
                                 struct provision_outcome *outcome, struct err *err);
 /* Everything stored, in provision form. */
 MUST_CHECK bool provision_collect(struct store *store, struct buf *json, struct err *err);

@@ -1,6 +1,7 @@
 /* Names, in one line, what the store keeps although nothing here looks at it yet: whoever
  * configures it must not believe that it works. It is asked of the store, not of the file that was
  * just applied, so that what an earlier one left is named too. */
+#include "admin/plugin_change.h"
 #include "admin/provision_apply.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -25,7 +26,12 @@ static void add_name(struct names *n, const char *folder, const char *name)
 
 static bool add_object(const struct store_object *o, void *ctx)
 {
-    if (!slice_eq(slice_cstr(o->kind), SLICE(PROVISION_PERSONAL_KEYS)))
+    static const char *const used[] = {PROVISION_PERSONAL_KEYS, PLUGIN_KIND, PLUGIN_CONFIG_KIND};
+    bool is_used = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(used); i++)
+        is_used |= slice_eq(slice_cstr(o->kind), slice_cstr(used[i]));
+    if (!is_used)
         add_name(ctx, "", o->kind);
     return true;
 }

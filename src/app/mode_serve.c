@@ -214,7 +214,7 @@ static void wait_for_stop(struct app *app, const sigset_t *set)
         if (sig == SIGHUP)
             app_reload(app);
         else if (sig == SIGUSR1)
-            log_info("app", "no plugins to reload");
+            keeper_reload(app->keeper, NULL);
     }
 }
 

@@ -1,8 +1,8 @@
-/* Order of the start: directory, lock, listeners, database, teams, ring, pipeline. The listeners
- * come first, so that a second server on the same ports ends before it has opened anything, and so
- * that whoever asks while a long recovery runs gets an answer: 503 from capture and from every
- * route of the admin listener. Capture opens when the ring is there, the admin when the pipeline
- * runs too.
+/* Order of the start: directory, lock, listeners, database, teams, plugins, ring, pipeline. The
+ * listeners come first, so that a second server on the same ports ends before it has opened
+ * anything, and so that whoever asks while a long recovery runs gets an answer: 503 from capture
+ * and from every route of the admin listener. Capture opens when the ring is there, the admin when
+ * the pipeline runs too.
  */
 #include "app/wire.h"
 
@@ -161,6 +161,7 @@ static bool open_store(struct app *app, struct err *err)
         .wal_alarm_bytes = (uint64_t)conf_int(c, CONF_WAL_ALARM_BYTES),
         .events_retention_us = us_of(conf_num(c, CONF_EVENTS_RETENTION_DAYS), 86400),
         .dead_letter_retention_us = (int64_t)28 * 86400 * 1000000,
+        .plugin_logs_retention_us = us_of(conf_num(c, CONF_PLUGIN_LOGS_KEEP_DAYS), 86400),
         .busy_us = 5000000,
         .metrics = app->metrics,
     };
@@ -379,6 +380,7 @@ static bool make_admin(struct app *app, struct err *err)
         .database_path = app->db_path,
         .token = app->admin_token,
         .version = HEDGEROW_VERSION,
+        .has_geoip = app_has_geoip(app->conf),
         .stale_us = us_of(conf_num(app->conf, CONF_HEALTHCHECK_MAX_STALE_SECONDS), 1),
     };
     app->admin = admin_new(&opt, err);
@@ -434,9 +436,17 @@ static void begin_admin(struct app *app)
     buf_add_str(&url, conf_str(app->conf, CONF_CAPTURE_PATH_PREFIX));
     admin_begin(app->admin, &(struct admin_parts){.pipe = app->pipe,
                                                   .feed = ring_reader(app->ring),
+                                                  .keeper = keeper_for_admin(app->keeper),
                                                   .store = app->store,
+                                                  .geo = keeper_geo(app->keeper),
                                                   .capture_url = buf_cstr(&url)});
     buf_free(&url);
+}
+
+static bool load_plugins(struct app *app, struct err *err)
+{
+    app->keeper = keeper_new(app->conf);
+    return keeper_load(app->keeper, &app->store, err);
 }
 
 bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, struct err *err)
@@ -454,10 +464,11 @@ bool app_build(struct app *app, const struct cli *cli, const struct conf *conf, 
     app->net = net_new((int)threads, app->metrics, err);
     if (!app->net || !make_capture(app, err) || !make_admin(app, err) ||
         !listen_capture(app, err) || !listen_admin(app, err) || !net_start(app->net, err) ||
-        !open_store(app, err) || !app_fill_store(app, err) || !open_ring(app, cli, err))
+        !open_store(app, err) || !app_fill_store(app, err) || !load_plugins(app, err) ||
+        !open_ring(app, cli, err))
         return false;
     capture_set_blocked(app->capture, NULL); /* from here on STORE may block it */
-    if (!start_pipe(app, err))
+    if (!start_pipe(app, err) || !keeper_start(app->keeper, app->pipe, err))
         return false;
     begin_admin(app);
     return true;
@@ -473,6 +484,7 @@ void app_stop(struct app *app)
         ring_stop(app->ring);
     if (app->pipe)
         pipe_stop(app->pipe, PIPE_STOP_US);
+    keeper_stop(app->keeper, &app->store);
     if (app->net)
         net_stop(app->net);
 }
@@ -495,6 +507,7 @@ void app_free(struct app *app)
     net_free(app->net);
     capture_free(app->capture);
     pipe_free(app->pipe);
+    keeper_free(app->keeper);
     ring_free(app->ring);
     if (app->has_store)
         store_sqlite_close(&app->store);

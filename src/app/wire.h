@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "app/cli.h"
 #include "app/descriptors.h"
+#include "app/keeper.h"
 #include "in/capture/capture.h"
 #include "ring/ring.h"
 #include "store/store_sqlite.h"
@@ -22,6 +23,7 @@ struct app {
     struct team_directory *teams;
     struct ring *ring;
     bool ring_runs;
+    struct keeper *keeper;
     struct pipe *pipe;
     struct net *net;
     struct capture *capture;
@@ -41,7 +43,9 @@ void app_stop(struct app *app);
 void app_free(struct app *app);
 /* What the provision file says, or a first team; at the start. */
 MUST_CHECK bool app_fill_store(struct app *app, struct err *err);
-/* Applies PROVISION_FILE again (SIGHUP). Reads the file here and leaves the rest to STORE, which
- * may be waiting for the disk: returns at once. Asked for again meanwhile, it sends SIGHUP when it
- * is done. */
+/* Applies PROVISION_FILE again and loads the plugins anew (SIGHUP). Reads the file here and leaves
+ * the rest to the keeper and to STORE, which may be waiting for the disk: returns at once. Asked
+ * for again meanwhile, it sends SIGHUP when it is done. */
 void app_reload(struct app *app);
+/* A GeoIP database is configured, so that new teams start with the plugin. */
+bool app_has_geoip(const struct conf *conf);

@@ -45,10 +45,11 @@ struct start {
 const char *thread_role_name(enum thread_role role)
 {
     static const char *const names[] = {
-        [THREAD_NONE] = "NONE",   [THREAD_MAIN] = "MAIN",   [THREAD_NET] = "NET",
-        [THREAD_SYNC] = "SYNC",   [THREAD_FEED] = "FEED",   [THREAD_PIPE] = "PIPE",
-        [THREAD_ASYNC] = "ASYNC", [THREAD_STORE] = "STORE", [THREAD_TIDY] = "TIDY",
-        [THREAD_JOB] = "JOB",     [THREAD_SEND] = "SEND",   [THREAD_FETCH] = "FETCH",
+        [THREAD_NONE] = "NONE",     [THREAD_MAIN] = "MAIN",   [THREAD_NET] = "NET",
+        [THREAD_SYNC] = "SYNC",     [THREAD_FEED] = "FEED",   [THREAD_PIPE] = "PIPE",
+        [THREAD_ASYNC] = "ASYNC",   [THREAD_STORE] = "STORE", [THREAD_TIDY] = "TIDY",
+        [THREAD_KEEPER] = "KEEPER", [THREAD_JOB] = "JOB",     [THREAD_SEND] = "SEND",
+        [THREAD_FETCH] = "FETCH",
     };
 
     return (size_t)role < ARRAY_LEN(names) ? names[role] : "?";

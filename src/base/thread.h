@@ -20,7 +20,8 @@ enum thread_role {
     THREAD_PIPE,
     THREAD_ASYNC,
     THREAD_STORE,
-    THREAD_TIDY, /* sorting, folding plans, checkpoints, spare segments */
+    THREAD_TIDY,   /* sorting, folding plans, checkpoints, spare segments */
+    THREAD_KEEPER, /* loads plugins, watches them, writes their logs */
     THREAD_JOB,
     THREAD_SEND,
     THREAD_FETCH,

@@ -32,6 +32,8 @@ struct aid {
     struct conf *conf;
     struct pipe *pipe;
     struct net *net;
+    struct plugins *plugins;
+    int reloads; /* that were asked for */
     struct admin *admin;
     struct http_listener *listener;
     struct buf body; /* of the last answer */
@@ -80,7 +82,8 @@ AID bool aid_apply(struct aid *aid, const char *text, bool prune, struct provisi
         fail_msg("%s", buf_cstr(&faults.text));
     aid->err = ERR_INIT;
     must(aid->store.ops->begin(aid->store.self, &aid->err));
-    bool ok = provision_apply(&aid->store, p, prune, outcome, &aid->err);
+    bool ok = provision_apply(&aid->store, p, &(struct provision_options){.prune = prune}, outcome,
+                              &aid->err);
     if (ok)
         must(aid->store.ops->commit(aid->store.self, NULL, NULL, 0, &aid->err));
     else
@@ -127,6 +130,45 @@ static void aid_blocked(bool is_blocked, const char *why, void *ctx)
     UNUSED(why);
     UNUSED(ctx);
 }
+
+/* A keeper that keeps nothing: tests that want to see plugins publish a set. */
+static void aid_run(void *self, struct plugin_task *task)
+{
+    UNUSED(self);
+    task->fn(task->ctx);
+}
+
+static void aid_reload(void *self, struct plugin_task *task)
+{
+    ((struct aid *)self)->reloads++;
+    task->fn(task->ctx);
+}
+
+static const char *aid_find(void *self, const char *name)
+{
+    UNUSED(self);
+    UNUSED(name);
+    return NULL;
+}
+
+static void aid_each(void *self, void (*fn)(const struct plugin_listed *p, void *ctx), void *ctx)
+{
+    UNUSED(self);
+    fn(
+        &(struct plugin_listed){
+            .id = 1, .name = "one", .source = "inline", .about = "the \"first\"", .json = "{}"},
+        ctx);
+    fn(&(struct plugin_listed){.id = 2,
+                               .name = "GeoIP",
+                               .source = "builtin:geoip",
+                               .about = "",
+                               .is_builtin = true,
+                               .json = "{}"},
+       ctx);
+}
+
+AID const struct plugin_keeper_ops aid_keeper_ops = {
+    .run = aid_run, .reload = aid_reload, .find = aid_find, .each = aid_each};
 
 static void start_pipe(struct aid *aid)
 {
@@ -188,6 +230,7 @@ AID void aid_serve_begun(struct aid *aid, bool is_begun)
     aid->status = (struct feed_status){.is_writable = true};
     aid->conf = conf_load(&(struct conf_sources){.set_count = 0}, &faults);
     assert_non_null(aid->conf);
+    aid->plugins = plugins_new(&(struct plugins_options){.instance_id = "here"});
     start_pipe(aid);
     aid->net = net_new(1, aid->metrics, &aid->err);
     must(aid->net != NULL);
@@ -204,10 +247,13 @@ AID void aid_serve_begun(struct aid *aid, bool is_begun)
     start_net(aid);
     if (!is_begun)
         return;
-    admin_begin(aid->admin, &(struct admin_parts){.pipe = aid->pipe,
-                                                  .feed = {.ops = &aid_status_ops, .self = aid},
-                                                  .store = aid->store,
-                                                  .capture_url = "http://capture"});
+    admin_begin(aid->admin,
+                &(struct admin_parts){
+                    .pipe = aid->pipe,
+                    .feed = {.ops = &aid_status_ops, .self = aid},
+                    .keeper = {.ops = &aid_keeper_ops, .self = aid, .plugins = aid->plugins},
+                    .store = aid->store,
+                    .capture_url = "http://capture"});
     admin_set_ready(aid->admin, true);
 }
 
@@ -231,6 +277,7 @@ AID void aid_end(struct aid *aid)
     admin_free(aid->admin);
     net_free(aid->net);
     pipe_free(aid->pipe);
+    plugins_free(aid->plugins);
     fake_feed_free(aid->feed);
     team_directory_free(aid->teams);
     metrics_free(aid->metrics);

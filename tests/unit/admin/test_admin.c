@@ -87,6 +87,12 @@ static void each_route_has_its_gate(void **state)
         {"POST", "/api/teams/1/rotate-token", 401},
         {"POST", "/api/apply", 401},
         {"GET", "/api/export", 401},
+        {"GET", "/api/plugins", 401},
+        {"POST", "/api/plugins", 401},
+        {"POST", "/api/plugins/reload", 401},
+        {"POST", "/api/plugins/configs/1/enable", 401},
+        {"POST", "/api/plugins/configs/1/disable", 401},
+        {"GET", "/api/plugins/logs", 401},
         {"GET", "/api/events/00000000-0000-0000-0000-000000000001", 401},
         {"GET", "/api/persons?distinct_id=x", 401},
     };

@@ -22,8 +22,9 @@ static void what_is_named(void **state)
         {"{\"teams\":[{\"id\":1,\"name\":\"a\",\"class\":\"c\",\"organization\":\"o\","
          "\"slack_incoming_webhook\":\"https://x/y\"}],"
          "\"plugins\":[{\"name\":\"p\",\"source\":\"dir:p\"},{\"name\":\"q\",\"source\":\"dir:q\"}]"
-         "}",
-         "parts=\"teams.slack_incoming_webhook, teams.class, teams.organization, plugins\""},
+         ","
+         "\"plugin_configs\":[{\"plugin\":\"p\",\"team\":1}],\"buckets\":[{\"name\":\"b\"}]}",
+         "parts=\"teams.slack_incoming_webhook, teams.class, teams.organization, buckets\""},
     };
 
     UNUSED(state);
