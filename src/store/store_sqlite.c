@@ -322,7 +322,7 @@ static void set_options(struct store_sqlite *s, const struct store_sqlite_option
     s->opt.distinct_id_cache_entries =
         opt->distinct_id_cache_entries ? opt->distinct_id_cache_entries : 10000;
     s->opt.cache_bytes_max = opt->cache_bytes_max ? opt->cache_bytes_max : 64 * MIB;
-    s->opt.wal_checkpoint_bytes = opt->wal_checkpoint_bytes ? opt->wal_checkpoint_bytes : 16 * MIB;
+    s->opt.wal_checkpoint_bytes = opt->wal_checkpoint_bytes ? opt->wal_checkpoint_bytes : 2 * MIB;
     s->opt.wal_restart_bytes = opt->wal_restart_bytes ? opt->wal_restart_bytes : 256 * MIB;
     s->opt.wal_alarm_bytes = opt->wal_alarm_bytes ? opt->wal_alarm_bytes : 1024 * MIB;
 }

@@ -15,7 +15,7 @@ struct store_sqlite_options {
     size_t dedupe_bytes_max;
     size_t distinct_id_cache_entries;                                  /* DISTINCT_ID_LRU_SIZE */
     size_t cache_bytes_max;                                            /* persons and groups */
-    uint64_t wal_checkpoint_bytes, wal_restart_bytes, wal_alarm_bytes; /* 16 MiB, 256 MiB, 1 GiB */
+    uint64_t wal_checkpoint_bytes, wal_restart_bytes, wal_alarm_bytes; /* 2 MiB, 256 MiB, 1 GiB */
     int64_t events_retention_us;                                       /* 0: for ever */
     int64_t dead_letter_retention_us;
     int64_t plugin_logs_retention_us; /* 0: for ever */

@@ -6,15 +6,20 @@
  * while it copies what is left and waits for readers of old states: those of this process end
  * within 250 ms, and new ones begin at the newest state, which does not hold it up, so nobody has
  * to be turned away meanwhile. A foreign reader that stays makes it give up after BUSY_US; then it
- * waits until the log has grown by another checkpoint's worth.
+ * waits until the log has grown by another RESTART_STEPS-th of the size that asks for one.
+ *
+ * Checkpoints are small and many. Each ends with a sync of the database file, and the ring's syncs
+ * stand behind it on the same disk: with 16 MiB at once that was the slowest hundredth of all
+ * requests (14 ms; with 2 MiB 5 ms), and neither rate nor CPU gain anything from larger ones.
  */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_priv.h"
 
-#define BUSY_US    500000
-#define PAGE_BYTES 4120 /* of the log: a page and its header */
+#define BUSY_US       500000
+#define RESTART_STEPS 16
+#define PAGE_BYTES    4120 /* of the log: a page and its header */
 
 /* --- asked by STORE */
 
@@ -209,8 +214,9 @@ static void checkpoint(struct store_sqlite *s)
     int pages = atomic_load_explicit(&s->wal_pages, memory_order_relaxed);
     uint64_t bytes = (uint64_t)pages * PAGE_BYTES;
     int grown = pages - s->tidy.tried_restart;
-    bool restart = bytes > s->opt.wal_restart_bytes &&
-                   (grown < 0 || (uint64_t)grown * PAGE_BYTES >= s->opt.wal_checkpoint_bytes);
+    uint64_t step = MAX(s->opt.wal_restart_bytes / RESTART_STEPS, s->opt.wal_checkpoint_bytes);
+    bool restart =
+        bytes > s->opt.wal_restart_bytes && (grown < 0 || (uint64_t)grown * PAGE_BYTES >= step);
     int64_t start = clock_mono_us();
     bool ok = restart ? restart_log(s, &err)
                       : db_checkpoint(s->tidy.db, DB_CHECKPOINT_PASSIVE, NULL, NULL, &err);
