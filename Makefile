@@ -103,7 +103,8 @@ $(V)/stamp: vendor/manifest $(wildcard vendor/patches/*) | scripts/vendor.sh
 #     #include "store/migrations/0001_init.sql.inc"
 #         0};
 EMBED := $(patsubst src/%,$(GEN)/%.inc,$(wildcard src/*/*.sql src/*/*/*.sql)) \
-         $(addprefix $(GEN)/web/,$(addsuffix .gz.inc,index.html page.js page.css icon.svg) login.html.inc)
+         $(addprefix $(GEN)/web/,$(addsuffix .gz.inc,index.html page.js page.css icon.svg) login.html.inc) \
+         $(patsubst %,$(GEN)/%.inc,$(wildcard tests/unit/*/*.js))
 
 embed = @mkdir -p $(@D) && od -An -v -tu1 $< | sed 's/\([0-9][0-9]*\)/\1,/g' >$@
 $(GEN)/web/%.inc: web/%
@@ -111,6 +112,8 @@ $(GEN)/web/%.inc: web/%
 $(GEN)/web/%.inc: $(GEN)/web/%
 	$(embed)
 $(GEN)/%.inc: src/%
+	$(embed)
+$(GEN)/tests/%.inc: tests/%
 	$(embed)
 pack = @mkdir -p $(@D) && gzip -9 -n <$< >$@
 $(GEN)/web/%.gz: web/%

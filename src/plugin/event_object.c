@@ -118,10 +118,14 @@ yyjson_val *event_object_tree_of(const struct event_object *o, JSValueConst cont
 JSValue event_object_make(struct event_object *o, bool is_top, JSAtom atom, yyjson_val *tree)
 {
     struct value_maker maker = {.vc = o->vc, .keep = keep_exact, .self = o};
+    yyjson_val *first;
 
-    if (!is_top || atom != o->vc->properties || !yyjson_is_obj(tree))
+    if (!is_top || atom != o->vc->properties)
         return value_make(&maker, tree);
-    /* A repeated name gives one object only, that of its last value. */
+    /* A repeated name comes by with each of its values: there is one object, that of the last. */
+    tree = value_tree_find(o->root, SLICE("properties"), &first);
+    if (!yyjson_is_obj(tree))
+        return value_make(&maker, tree);
     if (!o->has_properties) {
         if (!lazy_init(&o->properties, o, tree, false))
             return JS_EXCEPTION;
@@ -200,13 +204,20 @@ static bool is_same_properties(struct event_object *o, JSValueConst value, yyjso
                                  : value_is_tree(o->vc, value, o->properties.tree);
 }
 
-static bool is_same_head(struct event_object *o, JSValueConst value, int head)
+static bool is_same_head(const struct event_object *o, JSValueConst value, int head)
 {
     JSValue was = event_object_make_head(o, head);
     bool is_same = JS_StrictEq(o->vc->ctx, value, was);
 
     JS_FreeValue(o->vc->ctx, was);
     return is_same;
+}
+
+bool event_object_is_head(const struct event_object *o, JSAtom atom, JSValueConst value)
+{
+    int head = event_object_head_of_atom(o->vc, atom);
+
+    return head != HEAD_NONE && event_object_has_head(o, head) && is_same_head(o, value, head);
 }
 
 /* Where we are in the expected order: the tree's members, then the head's. */
@@ -244,7 +255,8 @@ static bool is_same_member(struct event_object *o, JSAtom atom, JSValueConst val
     at->count++;
     if (head != HEAD_NONE)
         return is_same_head(o, value, head);
-    return is_same_properties(o, value, tree);
+    return atom == o->vc->properties ? is_same_properties(o, value, tree)
+                                     : value_is_tree(o->vc, value, tree);
 }
 
 static bool is_same_own(struct event_object *o, JSAtom atom, struct order *at)

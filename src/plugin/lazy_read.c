@@ -101,6 +101,9 @@ static bool write_tree_members(struct value_writer *w, yyjson_val *tree,
         const struct lazy_touched *t = touched_at(list, count, key);
         yyjson_val *value = yyjson_obj_iter_get_val(key);
 
+        if (t && t->head != HEAD_NONE &&
+            event_object_is_head(w->event, t->atom, now->touched[t - list]))
+            t = NULL; /* the data keeps its own */
         if (t) {
             if (!write_one(w, json_text(key), now->touched[t - list], value, is_first))
                 return false;
@@ -122,7 +125,7 @@ static bool write_added(struct value_writer *w, yyjson_val *tree, JSAtom atom, J
 
     if (!value_key_init(w->vc, atom, &key))
         return value_write_fail_thrown(w);
-    if (!is_top || !event_object_is_apart(w->event, key.name))
+    if (!key.is_symbol && (!is_top || !event_object_is_apart(w->event, key.name)))
         ok = write_one(w, key.name, value, value_tree_find(tree, key.name, &first), is_first);
     value_key_fini(w->vc, &key);
     return ok;
@@ -175,7 +178,7 @@ bool lazy_write(struct lazy *l, struct value_writer *w)
 
     /* JavaScript has another order: let it make it. The event inside another object is a plain
      * value with all its members. */
-    if (has_index_names(l) || (l->has_head && w->depth > 1))
+    if (has_index_names(l) || (l->has_head && (w->depth > 1 || w->event != l->event)))
         return lazy_fill(l) ? value_write_object(w, l->object, l->tree)
                             : value_write_fail_thrown(w);
     snapshot_take(l, &now);

@@ -204,6 +204,8 @@ struct event_object {
 
 /* A name that travels in the envelope and was not in the data: it is not written. */
 bool event_object_is_apart(const struct event_object *o, struct slice name);
+/* The member is in the envelope and has the value that it has there: the data keeps its own. */
+bool event_object_is_head(const struct event_object *o, JSAtom atom, JSValueConst value);
 const char *event_object_head_name(int head);
 bool event_object_has_head(const struct event_object *o, int head);
 int event_object_head_of_name(struct slice name); /* HEAD_NONE */

@@ -203,7 +203,9 @@ static bool write_member(struct value_writer *w, JSAtom atom, JSValueConst value
     ok = value_write_name(w, key.name, *is_first);
     *is_first = false;
     value_key_fini(w->vc, &key);
-    return ok && value_write(w, value, tree);
+    if (!ok || !tree || !w->event || w->depth > 1 || !event_object_is_head(w->event, atom, value))
+        return ok && value_write(w, value, tree);
+    return value_write_tree(w, tree);
 }
 
 static bool write_members(struct value_writer *w, JSValueConst object, const JSPropertyEnum *names,
