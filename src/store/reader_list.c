@@ -60,7 +60,7 @@ static void begin_entry(struct buf *json)
 
 static void write_log(struct db_stmt *q, struct buf *json)
 {
-    buf_add_char(json, '{');
+    begin_entry(json);
     reader_add_i64(json, "id", db_col_i64(q, 0));
     reader_add_i64(json, "team_id", db_col_i64(q, 1));
     reader_add_i64(json, "plugin_config_id", db_col_i64(q, 2));

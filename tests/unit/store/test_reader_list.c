@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "store/reader.h"
 #include "store_aid.h"
 
@@ -30,8 +31,16 @@ static void expect_logs(struct aid *aid, struct store_reader *r,
     struct buf json = BUF_INIT(1 << 20), found = BUF_INIT(1 << 20);
 
     must(store_reader_plugin_logs(r, &query, &json, &aid->err));
-    for (const char *at = buf_cstr(&json); (at = strstr(at, "\"id\":")); at++)
-        buf_addf(&found, "%d ", (int)strtol(at + 5, NULL, 10));
+    cJSON *answer = json_parse(buf_slice(&json), &aid->err);
+    const cJSON *entry;
+    must(answer != NULL);
+    cJSON_ArrayForEach(entry, json_get(answer, "entries"))
+    {
+        int64_t id = 0;
+        assert_true(json_int(json_get(entry, "id"), &id));
+        buf_addf(&found, "%lld ", (long long)id);
+    }
+    json_free(answer);
     assert_string_equal(buf_cstr(&found), ids);
     buf_free(&json);
     buf_free(&found);
