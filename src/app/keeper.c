@@ -185,9 +185,6 @@ static void build_and_publish(struct keeper *k, struct keeper_objects *objects)
     lock_drop(&k->lock);
     keeper_catalog_free(old);
     k->watch_due_us = b.js_count ? keeper_now_us() + KEEPER_WATCH_US : INT64_MAX;
-    if (b.fault_count)
-        log_warn("plugin", "plugins that cannot be loaded let events pass",
-                 KV_U64("configs", b.fault_count));
 }
 
 static bool restore_state(const struct store_plugin_state *row, void *ctx)
@@ -304,7 +301,7 @@ static void end_load(struct keeper *k)
     if (l->ok) {
         build_and_publish(k, &l->objects);
         check_geo(k);
-        log_info("plugin", "plugins were loaded", KV_U64("enabled_js", k->js_count));
+        log_info("plugin", "the plugins were loaded anew");
     } else {
         log_error("plugin", "the plugins cannot be read, everything stays as it was",
                   KV_ERR(&l->err));

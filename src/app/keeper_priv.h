@@ -84,9 +84,8 @@ struct keeper_catalog; /* the plugins of a load */
 struct keeper_build {
     struct plugin_set *set;
     struct keeper_catalog *catalog;
-    char *geo_path;     /* database that a config's attachment names; NULL: none */
-    size_t js_count;    /* enabled JavaScript configs */
-    size_t fault_count; /* enabled configs that cannot be loaded */
+    char *geo_path;  /* database that a config's attachment names; NULL: none */
+    size_t js_count; /* enabled JavaScript configs */
 };
 
 /* Reads the plugins' files. Takes the objects over. */

@@ -274,10 +274,8 @@ static void add_config(struct building *b, const struct keeper_catalog *catalog,
         read_attachments(b, list);
     b->config.config_json = settings && json_write(settings, &json) ? buf_cstr(&json) : "{}";
     b->config.state = plugins_state(b->plugins, o->id);
-    if (b->config.is_enabled && b->config.load_error) {
+    if (b->config.is_enabled && b->config.load_error)
         show_load_error(&b->config);
-        b->out->fault_count++;
-    }
     b->out->js_count += b->config.is_enabled && !b->config.builtin && !b->config.load_error;
     plugin_set_add(b->out->set, &b->config);
     plugin_state_unref(b->config.state);

@@ -297,6 +297,7 @@ static bool start_pipe(struct app *app, struct err *err)
         .feed = ring_reader(app->ring),
         .store = app->store,
         .teams = app->teams,
+        .plugins = keeper_plugins(app->keeper),
         .metrics = app->metrics,
         .workers = app->workers,
         .read_ahead_events = (size_t)conf_int(c, CONF_READ_AHEAD_EVENTS),
