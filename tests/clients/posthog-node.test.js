@@ -3,6 +3,8 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { after, test } = require('node:test');
 const { PostHog } = require('posthog-node');
 const { killAll, startHedgerow, waitFor } = require('../lib/hedgerow.js');
@@ -75,6 +77,70 @@ test('capture, identify, alias, groupIdentify', async () => {
   assert.deepEqual(server.sql('SELECT group_type_index, group_type FROM v_group_types ORDER BY 1'),
     [{ group_type_index: 0, group_type: 'company' }, { group_type_index: 1, group_type: 'project' }]);
   assert.deepEqual(server.sql('SELECT group_key, group_properties FROM v_groups'), [{ group_key: 'hedge', group_properties: '{"size":3}' }]);
+  assert.deepEqual(server.sql('SELECT * FROM v_dead_letters'), []);
+  await server.stop();
+});
+
+test('the same through a chain of two plugins from a provision file', async () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'hedgerow-chain-'));
+  after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  fs.writeFileSync(path.join(dir, 'plugin.json'), JSON.stringify({ name: 'count', main: 'count.js' }));
+  fs.writeFileSync(path.join(dir, 'count.js'), `
+    export async function setupPlugin({ config, global }) {
+      await new Promise((done) => setTimeout(done, 5));
+      global.prefix = config.prefix;
+      global.seen = {};
+    }
+    export async function processEvent(event, { global }) {
+      const n = (global.seen[event.distinct_id] = (global.seen[event.distinct_id] ?? 0) + 1);
+      await new Promise((done) => setTimeout(done, 20 - 3 * n)); // later ones would overtake, if they could
+      event.properties.nth = global.prefix + n;
+      return event;
+    }`);
+  const server = await startHedgerow({
+    provision: {
+      ...provision,
+      plugins: [
+        { name: 'count', source: `dir:${dir}` },
+        { name: 'mark', source: 'inline', files: { 'index.js': `
+          function processEvent(event) {
+            if (event.event === 'secret') return null;
+            if (event.event === '$identify') event.$set = { ...event.$set, marked: true };
+            if (event.properties.$group_set) event.properties.$group_set.seats = 5;
+            return { ...event, properties: { ...event.properties, marked: event.properties.nth } };
+          }` } },
+      ],
+      plugin_configs: [
+        { plugin: 'mark', team: 1, order: 2, enabled: true },
+        { plugin: 'count', team: 1, order: 1, enabled: true, config: { prefix: '#' } },
+      ],
+    },
+  });
+  const node = client(server);
+
+  node.capture({ distinctId: 'anon', event: 'visited', properties: { page: '/', big: Number.MAX_SAFE_INTEGER } });
+  node.capture({ distinctId: 'anon', event: 'secret' });
+  node.identify({ distinctId: 'user', properties: { email: 'a@example.org' } });
+  node.alias({ distinctId: 'user', alias: 'anon' });
+  node.groupIdentify({ groupType: 'company', groupKey: 'hedge', properties: { size: 3 }, distinctId: 'user' });
+  node.capture({ distinctId: 'user', event: 'worked', groups: { company: 'hedge' } });
+  await node.shutdown();
+  await waitFor(() => rows(server).length === 5);
+  assert.deepEqual(node.errors, []);
+
+  const told = rows(server).filter((row) => row.distinct_id === 'user');
+  assert.deepEqual(told.map((row) => [row.event, row.properties.nth, row.properties.marked]), [
+    ['$identify', '#1', '#1'], ['$create_alias', '#2', '#2'], ['$groupidentify', '#3', '#3'], ['worked', '#4', '#4'],
+  ]);
+  const visited = rows(server).find((row) => row.event === 'visited');
+  assert.deepEqual([visited.properties.page, visited.properties.big, visited.properties.nth], ['/', Number.MAX_SAFE_INTEGER, '#1']);
+  assert.equal(told[3].group_0_key, 'hedge');
+  const [person, ...others] = server.sql('SELECT * FROM v_persons');
+  assert.deepEqual(others, []);
+  assert.deepEqual(idsOf(server, person.uuid).sort(), ['anon', 'user']);
+  const { email, marked } = JSON.parse(person.properties);
+  assert.deepEqual({ email, marked }, { email: 'a@example.org', marked: true });
+  assert.deepEqual(server.sql('SELECT group_key, group_properties FROM v_groups'), [{ group_key: 'hedge', group_properties: '{"size":3,"seats":5}' }]);
   assert.deepEqual(server.sql('SELECT * FROM v_dead_letters'), []);
   await server.stop();
 });
