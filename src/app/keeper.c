@@ -83,7 +83,10 @@ static void open_geo(struct keeper *k, const char *path)
     struct err err = ERR_INIT;
 
     if (!geo_open(k->geo, path, &err)) {
-        log_warn("geo", "the GeoIP database cannot be used, events go on without it", KV_ERR(&err));
+        log_warn("geo",
+                 "the GeoIP database cannot be used, events go on without it; it is read when "
+                 "the file changes (MMDB_FILE_LOCATION, or an attachment of GeoIP)",
+                 KV_ERR(&err));
         return;
     }
     geo_status(k->geo, &status);
@@ -97,6 +100,20 @@ static void open_geo(struct keeper *k, const char *path)
 static bool may_have_geo(const struct keeper *k)
 {
     return !conf_bool(k->conf, CONF_DISABLE_MMDB);
+}
+
+static void open_first_geo(struct keeper *k)
+{
+    const char *paths = conf_str(k->conf, CONF_MMDB_FILE_LOCATION);
+
+    if (!may_have_geo(k))
+        return;
+    if (*paths)
+        open_geo(k, paths);
+    else if (*conf_str(k->conf, CONF_MMDB_URL))
+        log_warn("geo", "MMDB_URL is not fetched in this version: download the file and set "
+                        "MMDB_FILE_LOCATION to its path; a newer one in its place is taken over "
+                        "while the server runs");
 }
 
 struct keeper *keeper_new(const struct conf *conf)
@@ -118,8 +135,7 @@ struct keeper *keeper_new(const struct conf *conf)
     keeper_log_init(&k->log);
     keeper_storage_init(&k->storage);
     make_plugins(k);
-    if (may_have_geo(k) && *conf_str(conf, CONF_MMDB_FILE_LOCATION))
-        open_geo(k, conf_str(conf, CONF_MMDB_FILE_LOCATION));
+    open_first_geo(k);
     return k;
 }
 
