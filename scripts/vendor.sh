@@ -116,7 +116,7 @@ npm_pack() {
     local package version
     package=$(field "$1" package) version=$(field "$1" version)
     command -v npm >/dev/null || die "$1: $package comes from npm, which is not installed"
-    npm pack --silent --pack-destination "$2" "$package@$version" ||
+    npm pack --silent --fetch-retries=1 --fetch-timeout=60000 --pack-destination "$2" "$package@$version" ||
         die "$1: npm could not fetch $package@$version"
 }
 
