@@ -80,6 +80,7 @@ static const struct admin_entry entries[] = {
     {HTTP_M_POST, "/api/plugins/configs/:id/enable", GATE_TOKEN, api_plugins_enable},
     {HTTP_M_POST, "/api/plugins/configs/:id/disable", GATE_TOKEN, api_plugins_disable},
     {HTTP_M_GET, "/api/plugins/logs", GATE_TOKEN, api_read_plugin_logs},
+    {HTTP_M_GET, "/api/events", GATE_TOKEN, api_read_events},
     {HTTP_M_GET, "/api/events/:uuid", GATE_TOKEN, api_read_event},
     {HTTP_M_GET, "/api/persons", GATE_TOKEN, api_read_person},
 };

@@ -82,6 +82,7 @@ void api_teams_export(struct admin *a, struct http_request *req);
 /* api_read.c: bounded reads beside the writer */
 struct admin_readers *api_read_new(const char *database_path, struct store store, int loops);
 void api_read_free(struct admin_readers *r);
+void api_read_events(struct admin *a, struct http_request *req);
 void api_read_event(struct admin *a, struct http_request *req);
 void api_read_person(struct admin *a, struct http_request *req);
 void api_read_minutes(struct admin *a, struct http_request *req);

@@ -15,6 +15,8 @@
 #define ERRORS_USUAL   50
 #define LOGS_USUAL     100
 #define TYPE_BYTES_MAX 16
+#define EVENTS_MAX     200
+#define EVENTS_USUAL   50
 
 struct admin_readers {
     char *path;
@@ -137,6 +139,19 @@ void api_read_minutes(struct admin *a, struct http_request *req)
     q.from = q.to - count + 1;
     struct store_reader *r = reader_mine(a->readers, &err);
     answer_read(req, r && store_reader_minutes(r, &q, &json, &err), &json, &err);
+}
+
+void api_read_events(struct admin *a, struct http_request *req)
+{
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(64 << 20);
+    int64_t team_id, limit;
+
+    if (!query_number(req, "team", INT64_MAX, 0, &team_id) ||
+        !query_number(req, "limit", EVENTS_MAX, EVENTS_USUAL, &limit))
+        return;
+    struct store_reader *r = reader_mine(a->readers, &err);
+    answer_read(req, r && store_reader_events(r, team_id, (int)limit, &json, &err), &json, &err);
 }
 
 void api_read_errors(struct admin *a, struct http_request *req)

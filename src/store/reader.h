@@ -39,6 +39,12 @@ MUST_CHECK bool store_reader_plugin_logs(struct store_reader *r,
                                          const struct store_plugin_logs_query *query,
                                          struct buf *json, struct err *err);
 
+/* {"events":[{"uuid","event","distinct_id","team_id","timestamp","person_uuid","properties"}, …]},
+ * the newest `limit`, newest first, as the live tail has them; properties that are long are null.
+ * team_id 0: of all. */
+MUST_CHECK bool store_reader_events(struct store_reader *r, int64_t team_id, int limit,
+                                    struct buf *json, struct err *err);
+
 struct store_minutes_query {
     int64_t from, to; /* minutes since 1970, both included */
     int64_t team_id;  /* 0: all */

@@ -9,6 +9,12 @@
     "ORDER BY id DESC LIMIT ?6"
 static const char sql_logs_of[] = LOGS_SELECT "plugin_config_id = ?1 AND " LOGS_BOUNDS;
 static const char sql_logs[] = LOGS_SELECT "?1 = 0 AND " LOGS_BOUNDS;
+/* A team whose last event is far back is searched for within the time limit: events have no index
+ * by team. */
+static const char sql_events[] =
+    "SELECT uuid, event, distinct_id, team_id, timestamp, person_uuid, json_valid(properties), "
+    "CASE WHEN length(properties) <= 65536 THEN properties END FROM v_events "
+    "WHERE ?1 = 0 OR team_id = ?1 ORDER BY id DESC LIMIT ?2";
 /* Minute by minute: the key's first column is the minute, so that a range over several minutes
  * could not make use of the team. */
 static const char sql_minute[] =
@@ -35,6 +41,7 @@ bool reader_list_prepare(struct store_reader *r, struct err *err)
     } list[] = {
         {&r->logs, sql_logs},
         {&r->logs_of, sql_logs_of},
+        {&r->events, sql_events},
         {&r->minute, sql_minute},
         {&r->minute_of, sql_minute_of},
         {&r->dead_letters, sql_dead_letters},
@@ -94,6 +101,52 @@ bool store_reader_plugin_logs(struct store_reader *r, const struct store_plugin_
                               struct buf *json, struct err *err)
 {
     return reader_bounded(r, read_logs, query, json, err);
+}
+
+/* --- the newest events */
+
+struct events_query {
+    int64_t team_id;
+    int limit;
+};
+
+static void write_event(struct db_stmt *q, struct buf *json)
+{
+    begin_entry(json);
+    reader_add_text(json, "uuid", db_col_text(q, 0));
+    reader_add_text(json, "event", db_col_text(q, 1));
+    reader_add_text(json, "distinct_id", db_col_text(q, 2));
+    reader_add_i64(json, "team_id", db_col_i64(q, 3));
+    reader_add_text(json, "timestamp", db_col_text(q, 4));
+    reader_add_text(json, "person_uuid", db_col_text(q, 5));
+    if (db_col_is_null(q, 7))
+        reader_add_text(json, "properties", SLICE_NONE);
+    else
+        reader_add_json(json, "properties", db_col_i64(q, 6) != 0, db_col_text(q, 7));
+    buf_add_char(json, '}');
+}
+
+static bool read_events(struct store_reader *r, const void *what, struct buf *json, struct err *err)
+{
+    const struct events_query *w = what;
+    struct db_stmt *q = r->events;
+    enum db_step step;
+
+    db_bind_i64(q, 1, w->team_id);
+    db_bind_i64(q, 2, w->limit);
+    buf_add_str(json, "{\"events\":[");
+    while ((step = db_step(q, err)) == DB_ROW)
+        write_event(q, json);
+    buf_add_str(json, "]}");
+    return step == DB_DONE;
+}
+
+bool store_reader_events(struct store_reader *r, int64_t team_id, int limit, struct buf *json,
+                         struct err *err)
+{
+    struct events_query w = {.team_id = team_id, .limit = limit};
+
+    return reader_bounded(r, read_events, &w, json, err);
 }
 
 /* --- events per minute */

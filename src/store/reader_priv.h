@@ -9,7 +9,7 @@ struct store_reader {
     struct store_sqlite *store; /* NULL: not attached */
     struct db_stmt *parts, *index, *uuid, *scan, *event, *owner_logged, *owner_folded;
     struct db_stmt *person_logged, *person_folded, *ids;
-    struct db_stmt *logs, *logs_of, *minute, *minute_of, *dead_letters, *dead_letter;
+    struct db_stmt *logs, *logs_of, *minute, *minute_of, *events, *dead_letters, *dead_letter;
     uint64_t hash_key[2];
 };
 

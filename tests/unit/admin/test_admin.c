@@ -93,6 +93,7 @@ static void each_route_has_its_gate(void **state)
         {"POST", "/api/plugins/configs/1/enable", 401},
         {"POST", "/api/plugins/configs/1/disable", 401},
         {"GET", "/api/plugins/logs", 401},
+        {"GET", "/api/events", 401},
         {"GET", "/api/events/00000000-0000-0000-0000-000000000001", 401},
         {"GET", "/api/persons?distinct_id=x", 401},
     };

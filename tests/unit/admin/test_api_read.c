@@ -11,6 +11,9 @@ static void event_and_person(void **state)
     expect("GET", "/api/events/00000000-0000-0000-0000-000000000001", NULL, 200,
            "\"team_id\":2,\"event\":\"bought\",\"distinct_id\":\"anna & bob\"");
     expect("GET", "/api/events/00000000000000000000000000000001", NULL, 200, "\"bought\"");
+    expect("GET", "/api/events?team=2&limit=1", NULL, 200,
+           "\"event\":\"bought\",\"distinct_id\":\"anna & bob\",\"team_id\":2,\"timestamp\":");
+    expect("GET", "/api/events?team=1", NULL, 200, "{\"events\":[]}");
     expect("GET", "/api/persons?team=2&distinct_id=anna+%26%20bob", NULL, 200, "anna & bob");
     aid_end(aid);
 }
@@ -22,6 +25,9 @@ static void what_is_not_there(void **state)
     UNUSED(state);
     aid_serve(aid);
     expect("GET", "/api/events/00000000-0000-0000-0000-000000000009", NULL, 404, "\"message\":\"");
+    expect("GET", "/api/events", NULL, 200, "{\"events\":[]}");
+    expect("GET", "/api/events?limit=201", NULL, 400, "`limit`");
+    expect("GET", "/api/events?team=-1", NULL, 400, "`team`");
     expect("GET", "/api/events/nine", NULL, 400, "UUID");
     expect("GET", "/api/persons?team=1&distinct_id=nobody", NULL, 404, "\"message\":\"");
     expect("GET", "/api/persons?distinct_id=nobody", NULL, 404, "\"message\":\""); /* team 1 */

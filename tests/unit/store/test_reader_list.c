@@ -81,6 +81,57 @@ static void plugin_logs(void **state)
     aid_close(aid);
 }
 
+/* --- the newest events --- */
+
+static void expect_events(struct aid *aid, struct store_reader *r, int64_t team_id, int limit,
+                          const char *last_digits)
+{
+    struct buf json = BUF_INIT(1 << 20), found = BUF_INIT(1000);
+
+    must(store_reader_events(r, team_id, limit, &json, &aid->err));
+    for (const char *at = buf_cstr(&json); (at = strstr(at, "{\"uuid\":\"")); at++)
+        buf_add_char(&found, at[strlen("{\"uuid\":\"") + 35]);
+    assert_string_equal(buf_cstr(&found), last_digits);
+    buf_free(&json);
+    buf_free(&found);
+}
+
+static void newest_events(void **state)
+{
+    struct aid a, *aid = &a;
+    struct buf json = BUF_INIT(1 << 20), big = BUF_INIT(1 << 20);
+    struct event_row row;
+    int64_t id;
+
+    UNUSED(state);
+    aid_open(aid);
+    aid_insert_many(aid, 1, 3);
+    buf_add_char(&big, '"');
+    while (big.len < 65537)
+        buf_add_char(&big, 'x');
+    buf_add_char(&big, '"');
+    row = aid_event(4);
+    row.team_id = 2;
+    row.properties = buf_slice(&big);
+    aid_begin(aid);
+    must(aid->ops->event_insert(aid->self, &row, &id, &aid->err));
+    aid_commit(aid);
+    struct store_reader *r = open_reader(aid);
+    expect_events(aid, r, 0, 9, "4321");
+    expect_events(aid, r, 0, 2, "43");
+    expect_events(aid, r, 1, 2, "32");
+    expect_events(aid, r, 3, 2, "");
+    must(store_reader_events(r, 2, 1, &json, &aid->err));
+    assert_string_equal(buf_cstr(&json),
+                        "{\"events\":[{\"uuid\":\"00000000-0000-0000-0000-000000000004\",\"event\":"
+                        "\"$pageview\",\"distinct_id\":\"anna\",\"team_id\":2,\"timestamp\":"
+                        "\"2023-11-14T22:13:20.000Z\",\"person_uuid\":null,\"properties\":null}]}");
+    buf_free(&json);
+    buf_free(&big);
+    store_reader_close(r);
+    aid_close(aid);
+}
+
 /* --- events per minute --- */
 
 #define MINUTE ((int64_t)60000000)
@@ -196,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plugin_logs),
+        cmocka_unit_test(newest_events),
         cmocka_unit_test(minutes),
         cmocka_unit_test(dead_letters),
     };
