@@ -124,7 +124,7 @@ $(GEN)/web/%.gz: $(GEN)/web/%
 # The page: one bundle of web/src and the npm packages of web/package-lock.json.
 $(GEN)/web/page.js $(GEN)/web/page.css &: $(wildcard web/src/*) web/node_modules/.installed
 	@mkdir -p $(@D) && echo "  JS web/src/main.js"
-	@web/node_modules/.bin/esbuild web/src/main.js --bundle --minify --format=iife --target=es2020,safari14 \
+	@web/node_modules/.bin/esbuild web/src/main.js --bundle --minify --format=iife --target=es2021 \
 	    --loader:.js=jsx --jsx=automatic --jsx-import-source=preact --legal-comments=none \
 	    --log-level=warning --outfile=$(GEN)/web/page.js
 	@touch $(GEN)/web/page.js $(GEN)/web/page.css

@@ -107,15 +107,16 @@ void health_serve_metrics(struct admin *a, struct http_request *req)
 
 static void add_feed(struct buf *out, const struct feed_status *f)
 {
-    buf_addf(out,
-             "\"queue\":{\"first\":%llu,\"end\":%llu,\"cursor\":%llu,\"bytes\":%llu,\"budget_"
-             "bytes\":%llu,"
-             "\"lag_events\":%llu,\"oldest_unread_us\":%lld,\"is_writable\":%s}",
-             (unsigned long long)f->first, (unsigned long long)f->end,
-             (unsigned long long)f->cursor, (unsigned long long)f->bytes,
-             (unsigned long long)f->budget_bytes,
-             (unsigned long long)(f->end > f->cursor ? f->end - f->cursor : 0),
-             (long long)f->oldest_unread_us, f->is_writable ? "true" : "false");
+    buf_addf(
+        out,
+        "\"queue\":{\"first\":%llu,\"end\":%llu,\"cursor\":%llu,\"bytes\":%llu,\"budget_"
+        "bytes\":%llu,"
+        "\"unread_bytes\":%llu,\"lag_events\":%llu,\"oldest_unread_us\":%lld,\"is_writable\":%s}",
+        (unsigned long long)f->first, (unsigned long long)f->end, (unsigned long long)f->cursor,
+        (unsigned long long)f->bytes, (unsigned long long)f->budget_bytes,
+        (unsigned long long)f->unread_bytes,
+        (unsigned long long)(f->end > f->cursor ? f->end - f->cursor : 0),
+        (long long)f->oldest_unread_us, f->is_writable ? "true" : "false");
 }
 
 static void add_pipe(struct buf *out, const struct pipe_status *p)

@@ -205,7 +205,11 @@ void page_serve_login(struct admin *a, struct http_request *req)
     else if (login_has_session(a->login, req))
         go_to(req, "/");
     else
-        answer_form(req, 200, NULL);
+        answer_form(req, 200,
+                    http_query_get(req, "ended", &link)
+                        ? "The session has ended: it was not used for long, or the server was "
+                          "started again."
+                        : NULL);
 }
 
 static bool take_token(struct slice name, struct slice value, void *ctx)
