@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define TIMERS_MAX    1000 /* of one plugin at once */
+#define TIMERS_MAX    10000 /* of one plugin at once: more than its events that await */
 #define ARGUMENTS_MAX 16
 #define DELAY_MS_MAX  2147483647 /* more, or not a number, counts as 1, as in browsers and Node */
 
