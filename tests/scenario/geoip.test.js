@@ -120,6 +120,14 @@ describe('with the city database', () => {
       { ...prefixed('$initial_geoip_', { ...NULLS, ...LINKOPING }), ...prefixed('$geoip_', { ...NULLS, ...JAPAN }) });
   });
 
+  test('the status shows the database and its age', async () => {
+    const { geoip } = (await server.admin('/api/status')).json;
+    assert.equal(geoip.is_loaded, true);
+    assert.equal(geoip.is_stale, true); // its test data is years old
+    assert.equal(geoip.path, CITY);
+    assert.ok(geoip.built_at > 1.3e15, geoip.built_at); // microseconds
+  });
+
   test('the copies leave no names in the data directory', () => {
     const folder = path.join(server.dataDir, 'geo');
     assert.deepEqual(fs.existsSync(folder) ? fs.readdirSync(folder) : [], []);
