@@ -247,29 +247,39 @@ static enum vm_outcome promise_outcome(struct vm_call *call, const char *what, J
     return outcome;
 }
 
+/* Runs the jobs that the call has brought forth. False when they did not end within the call's
+ * time: then the call has failed, whatever it returned, so that a plugin that leaves such jobs
+ * behind is taken for what it is. */
+static bool call_jobs(struct vm_call *call)
+{
+    struct vm *vm = call->vm;
+
+    vm->is_calling = true;
+    runtime_drain_jobs(vm->runtime);
+    vm->is_calling = false;
+    if (vm->overrun_turn != vm->runtime->turn)
+        return true;
+    vm_error_run_limit(vm, &call->error);
+    return false;
+}
+
 /* `promise` is what the call returned. Its jobs run first: an async function that awaits nothing
  * slow has settled when they have. Only then is told what was rejected, so that this promise is not
  * among it. Called inside the entry of the call, which it ends. Takes the promise. */
 static enum vm_outcome call_async(struct vm_call *call, const char *what, JSValue promise)
 {
     struct vm *vm = call->vm;
-    struct runtime *rt = vm->runtime;
-    enum vm_outcome outcome;
+    enum vm_outcome outcome = VM_FAILED;
 
     vm_leave(vm);
-    vm->is_calling = true;
-    runtime_drain_jobs(rt);
-    vm->is_calling = false;
+    bool is_in_time = call_jobs(call);
     vm_enter(vm);
-    if (vm->overrun_turn == rt->turn && JS_PromiseState(vm->ctx, promise) == JS_PROMISE_PENDING) {
-        JS_FreeValue(vm->ctx, promise);
-        vm_error_run_limit(vm, &call->error);
-        outcome = VM_FAILED;
-    } else {
+    if (is_in_time)
         outcome = promise_outcome(call, what, promise);
-    }
+    else
+        JS_FreeValue(vm->ctx, promise);
     vm_leave(vm);
-    runtime_run_jobs(rt);
+    runtime_run_jobs(vm->runtime);
     return outcome;
 }
 
@@ -304,6 +314,11 @@ static enum vm_outcome call_function(struct vm_call *call, const char *what, JSV
         call->result = value;
     }
     vm_leave(vm);
+    if (outcome == VM_DONE && JS_IsJobPending(rt->js) && !call_jobs(call)) {
+        JS_FreeValue(vm->ctx, call->result);
+        call->result = JS_UNDEFINED;
+        outcome = VM_FAILED;
+    }
     if (JS_IsJobPending(rt->js) || rt->rejection_count > 0)
         runtime_run_jobs(rt);
     return outcome;
