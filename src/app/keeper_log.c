@@ -260,6 +260,12 @@ static void flush_done(void *ctx, bool ok, const struct err *err)
     struct flush *f = ctx;
     struct keeper *k = f->keeper;
 
+    if (!ok && err->code == ERR_STOP) {
+        lock_take(&k->lock);
+        k->log.refused = f; /* and no other is sent: is_flushing stays */
+        lock_drop(&k->lock);
+        return;
+    }
     if (!ok)
         log_warn("plugin", "log entries of plugins were lost", KV_U64("entries", f->count),
                  KV_ERR(err));
@@ -315,20 +321,28 @@ void keeper_log_flush(struct keeper *k)
         pipe_call(k->pipe, &f->call);
 }
 
-void keeper_log_finish(struct keeper *k, struct store *store)
+static void write_now(struct store *store, struct flush *f)
 {
     const struct store_ops *ops = store->ops;
     struct err err = ERR_INIT;
-
-    lock_take(&k->lock);
-    struct flush *f = keeper_log_due(k) == INT64_MAX ? NULL : take_flush(k);
-    lock_drop(&k->lock);
-    if (!f)
-        return;
     bool ok = ops->begin(store->self, &err);
     if (ok && !(flush_run(store, f, &err) && ops->commit(store->self, NULL, NULL, 0, &err))) {
         ops->rollback(store->self);
         ok = false;
     }
     flush_done(f, ok, &err);
+}
+
+void keeper_log_finish(struct keeper *k, struct store *store)
+{
+    lock_take(&k->lock);
+    struct flush *refused = k->log.refused;
+    k->log.refused = NULL;
+    k->log.is_flushing &= !refused;
+    struct flush *rest = keeper_log_due(k) == INT64_MAX ? NULL : take_flush(k);
+    lock_drop(&k->lock);
+    if (refused)
+        write_now(store, refused);
+    if (rest)
+        write_now(store, rest);
 }

@@ -23,6 +23,7 @@ struct keeper_log {
     struct map *errors;  /* config id -> struct keeper_error: the newest, not yet stored */
     int64_t flushed_us;  /* when the last flush began, monotonic */
     bool is_flushing;
+    struct flush *refused; /* by a STORE that has ended: keeper_log_finish writes it */
 };
 
 void keeper_log_init(struct keeper_log *l);
