@@ -211,11 +211,26 @@ void api_plugins_reload(struct admin *a, struct http_request *req)
     change_reload(c);
 }
 
-static bool run_enable(struct store *store, void *ctx, struct err *err)
+static bool run_switch(struct store *store, void *ctx, struct err *err)
 {
     const struct change *c = ctx;
 
-    return plugin_change_enable(store, c->config_id, c->is_enabled, err);
+    return plugin_change_enable(store, c->config_id, c->is_enabled, err) &&
+           (!c->is_enabled ||
+            store->ops->plugin_circuit_put(store->self, c->config_id, 0, NULL, err));
+}
+
+/* Whoever enables a plugin wants it tried now, also when its circuit is open. */
+static void switch_done(void *ctx, bool ok, const struct err *err)
+{
+    const struct change *c = ctx;
+
+    if (ok && c->is_enabled) {
+        struct plugin_state *s = plugins_state(c->admin->parts.keeper.plugins, c->config_id);
+        atomic_store(&s->circuit_until_us, 0);
+        plugin_state_unref(s);
+    }
+    change_done(ctx, ok, err);
 }
 
 static void serve_switch(struct admin *a, struct http_request *req, bool is_enabled)
@@ -226,7 +241,8 @@ static void serve_switch(struct admin *a, struct http_request *req, bool is_enab
         admin_answer_fault(req, 400, "invalid", "the plugin config in the path must be a number");
         return;
     }
-    struct change *c = change_new(a, req, run_enable);
+    struct change *c = change_new(a, req, run_switch);
+    c->call.done = switch_done;
     c->config_id = (int64_t)id;
     c->is_enabled = is_enabled;
     pipe_call(a->parts.pipe, &c->call);

@@ -88,6 +88,8 @@ static int mode_run(const struct cli *cli, const struct conf *conf)
         return mode_send(cli, conf);
     case CLI_TAIL:
         return mode_tail(cli, conf);
+    case CLI_PLUGIN:
+        return mode_plugin(cli, conf);
     default:
         return conf_bool(conf, CONF_PLUGIN_SERVER_IDLE) ? mode_idle(conf) : mode_serve(cli, conf);
     }

@@ -7,7 +7,7 @@ static const struct {
 } modes[] = {
     {"serve", CLI_SERVE, "MAIN"}, {"check", CLI_CHECK, "CHCK"},   {"config", CLI_CONFIG, "CONF"},
     {"apply", CLI_APPLY, "APLY"}, {"export", CLI_EXPORT, "EXPO"}, {"team", CLI_TEAM, "TEAM"},
-    {"send", CLI_SEND, "SEND"},   {"tail", CLI_TAIL, "TAIL"},
+    {"send", CLI_SEND, "SEND"},   {"tail", CLI_TAIL, "TAIL"},     {"plugin", CLI_PLUGIN, "PLUG"},
 };
 
 static const struct {
@@ -86,16 +86,23 @@ static int take_option(int argc, char *const *argv, int at, struct cli *cli)
         const char *name;
         const char **value;
     } values[] = {
-        {"--config", &cli->config_file}, {"--token", &cli->token}, {"--url", &cli->url},
-        {"--team", &cli->team},          {"--event", &cli->event}, {"--id", &cli->id},
+        {"--config", &cli->config_file},
+        {"--token", &cli->token},
+        {"--url", &cli->url},
+        {"--team", &cli->team},
+        {"--event", &cli->event},
+        {"--id", &cli->id},
+        {"--source", &cli->source},
+        {"--order", &cli->order},
+        {"--plugin-config", &cli->plugin_config},
+        {"--limit", &cli->limit},
     };
     const struct {
         const char *name;
         bool *value;
     } switches[] = {
-        {"--json", &cli->json},
-        {"--prune", &cli->prune},
-        {"--accept-gap", &cli->accept_gap},
+        {"--json", &cli->json},           {"--prune", &cli->prune},
+        {"--follow", &cli->follow},       {"--accept-gap", &cli->accept_gap},
         {"--test-mode", &cli->test_mode},
     };
 

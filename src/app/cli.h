@@ -22,6 +22,7 @@ enum cli_mode {
     CLI_TEAM,
     CLI_SEND,
     CLI_TAIL,
+    CLI_PLUGIN,
 };
 
 #define CLI_WORDS_MAX 8
@@ -36,7 +37,8 @@ struct cli {
     const char *config_file;
     /* options of single modes */
     const char *token, *url, *team, *event, *id;
-    bool json, prune, accept_gap;
+    const char *source, *order, *plugin_config, *limit;
+    bool json, prune, follow, accept_gap;
     bool test_mode; /* defaults that the plugin server had in its tests */
 };
 
