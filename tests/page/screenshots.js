@@ -79,14 +79,36 @@ function putPast(dataDir) {
   execFileSync('sqlite3', [path.join(dataDir, 'hedgerow.db')], { input: `INSERT INTO counters VALUES ${values.join(',')};` });
 }
 
+const PLUGINS = [
+  { name: 'GeoIP', source: 'builtin:geoip' },
+  { name: 'campaigns', source: 'inline', files: { 'index.js': `
+    function processEvent(event) {
+      const url = event.properties.$current_url;
+      if (url) event.properties.section = url.split('/')[3] || 'home';
+      event.properties.is_order = event.event === 'order paid';
+      return event;
+    }` } },
+  { name: 'currency', source: 'inline', files: { 'index.js': `
+    let seen = 0;
+    function processEvent(event, { config }) {
+      if (++seen % 150 === 0) console.log('converted', seen, 'amounts to', config.currency);
+      if (event.event === 'search' && seen % 7 === 0) throw new RangeError('no rate for this day');
+      event.properties.amount_eur = Math.round(event.properties.amount * 92) / 100;
+      return event;
+    }` } },
+];
+const CONFIGS = [1, 2].flatMap((team) => [{ plugin: 'GeoIP', team, order: 1, enabled: true }]).concat([
+  { plugin: 'campaigns', team: 1, order: 2, enabled: true },
+  { plugin: 'currency', team: 1, order: 3, enabled: true, config: { currency: 'EUR' } },
+]);
+const CITIES = path.join(__dirname, '../../build/vendor/geoip-test-data/test-data/GeoIP2-City-Test.mmdb');
+
 async function start() {
-  const provision = { teams: TEAMS };
+  const provision = { teams: TEAMS, plugins: PLUGINS, plugin_configs: CONFIGS };
   const first = await startHedgerow({ provision });
   await first.stop({ keep: true });
   putPast(first.dataDir);
-  // Ports as they are usually: they are in the picture. Free ones where somebody uses those.
-  const server = await startHedgerow({ provision, dataDir: first.dataDir, env: { LOG_LEVEL: 'info' } });
-  return server;
+  return startHedgerow({ provision, dataDir: first.dataDir, env: { MMDB_FILE_LOCATION: CITIES } });
 }
 
 function steadyTraffic(server) {
@@ -135,7 +157,8 @@ async function main() {
     await take(wide, 'page-event');
     await wide.keyboard.press('Escape');
     await wide.goto(`${server.adminUrl}/#plugins`);
-    await wide.waitForFunction(() => document.querySelector('.plugin, .empty, .fault'));
+    await wide.getByRole('button', { name: 'Log of currency for Shop' }).click();
+    await wide.waitForSelector('.logs tbody tr');
     await take(wide, 'page-plugins');
     await stopTraffic();
   } finally {

@@ -50,7 +50,7 @@ function Canvas({ columns, onCursor }) {
     const dark = matchMedia('(prefers-color-scheme: dark)');
     const again = () => setTurn((n) => n + 1);
     const sizes = new ResizeObserver(() => {
-      const width = box.current.clientWidth;
+      const width = box.current?.clientWidth; // none when the view has just changed
       if (width && width !== plot.current.width) plot.current.setSize({ width, height: HEIGHT });
     });
     dark.addEventListener('change', again);

@@ -7,17 +7,35 @@ import { Card, Fault, Pill, Time, useEvery, useLoaded } from './ui.js';
 const EVERY_MS = 2000;
 const LOGS = 100;
 
-function stateOf(config, now) {
+const PHASES = {
+  idle: ['', 'waits for its first event'],
+  ready: ['good', 'ready'],
+  setting_up: ['', 'starting'],
+  retrying: ['warn', 'starting again'],
+  failed: ['bad', 'failed'],
+  disabled: ['bad', 'switched itself off'],
+};
+
+function stateOf(config) {
   if (!config.enabled) return ['', 'off'];
-  if (config.circuit && config.circuit !== 'closed') return ['bad', config.circuit_until > now ? `circuit ${config.circuit}` : 'circuit on trial'];
-  if (config.phase === 'failed' || config.error) return ['bad', config.phase === 'failed' ? 'failed' : 'errors'];
-  return config.phase === 'ready' ? ['good', 'ready'] : ['', config.phase ?? 'unknown'];
+  if (config.load_error) return ['bad', 'not loaded'];
+  if (config.circuit === 'open') return ['bad', 'taken off the chain'];
+  const [kind, label] = PHASES[config.phase] ?? ['', config.phase];
+  return kind === 'good' && config.error ? ['warn', 'ready, had an error'] : [kind, label];
 }
 
 function errorText(error) {
   if (!error) return '';
-  if (typeof error === 'string') return error;
-  return error.message ? `${error.name ? `${error.name}: ` : ''}${error.message}` : JSON.stringify(error);
+  return error.message ? [error.name, error.message].filter(Boolean).join(': ') : JSON.stringify(error);
+}
+
+// What is wrong with a config, as a list of texts.
+function faultsOf(config) {
+  const faults = [];
+  if (config.load_error) faults.push({ text: config.load_error });
+  if (config.circuit === 'open') faults.push({ text: config.circuit_why || 'It ran too long, again and again.', until: config.circuit_until });
+  if (config.error) faults.push({ text: errorText(config.error), at: config.error.time });
+  return faults;
 }
 
 function Logs({ config, onEnded }) {
@@ -55,16 +73,26 @@ function Price({ config: c }) {
       <div><dt>CPU</dt><dd>{millis(c.cpu_ms)}{c.calls ? <span class="quiet"> {micros(each)} each</span> : null}</dd></div>
       <div><dt>p50</dt><dd>{micros(c.p50_us)}</dd></div>
       <div><dt>p99</dt><dd>{micros(c.p99_us)}</dd></div>
-      <div><dt>Memory</dt><dd>{bytes(c.memory_bytes)}</dd></div>
+      <div><dt>Memory</dt><dd>{c.memory_bytes ? bytes(c.memory_bytes) : '–'}</dd></div>
     </dl>
   );
 }
 
-function Config({ plugin, config, teams, now, onChanged, onEnded }) {
+function FaultLine({ fault: { text, until, at } }) {
+  return (
+    <p class="error-line">
+      {text}
+      {until && <span class="quiet"> until <Time iso={until} /></span>}
+      {at && <span class="quiet"> at <Time iso={at} /></span>}
+    </p>
+  );
+}
+
+function Config({ plugin, config, teams, onChanged, onEnded }) {
   const [isOpen, setOpen] = useState(false);
   const [fault, setFault] = useState(null);
   const [isBusy, setBusy] = useState(false);
-  const [kind, label] = stateOf(config, now);
+  const [kind, label] = stateOf(config);
   const team = teams.find((t) => t.id === config.team_id)?.name ?? `team ${config.team_id}`;
   async function change(action) {
     setBusy(true);
@@ -90,8 +118,7 @@ function Config({ plugin, config, teams, now, onChanged, onEnded }) {
         <button type="button" class="small" aria-expanded={isOpen} aria-label={`Log of ${plugin.name} for ${team}`} onClick={() => setOpen(!isOpen)}>Log</button>
       </div>
       <Fault fault={fault} />
-      {config.error && <p class="error-line">{errorText(config.error)}</p>}
-      {config.circuit && config.circuit !== 'closed' && config.circuit_why && <p class="error-line">{config.circuit_why}{config.circuit_until ? <> until <Time us={config.circuit_until} /></> : null}</p>}
+      {faultsOf(config).map((f) => <FaultLine key={f.text} fault={f} />)}
       <Price config={config} />
       {isOpen && <Logs config={config} onEnded={onEnded} />}
     </li>
@@ -115,7 +142,7 @@ export function usePlugins(onEnded) {
   return loaded;
 }
 
-export function Plugins({ team, teams, status, onEnded }) {
+export function Plugins({ team, teams, onEnded }) {
   const { value, fault, again } = usePlugins(onEnded);
   const [note, setNote] = useState('');
   const [failure, setFailure] = useState(null);
@@ -133,7 +160,6 @@ export function Plugins({ team, teams, status, onEnded }) {
     }
   }
   const list = value?.plugins ?? [];
-  const now = status?.process.now ?? 0;
   return (
     <>
       <div class="bar">
@@ -141,7 +167,7 @@ export function Plugins({ team, teams, status, onEnded }) {
         <span class="quiet" role="status">{note}</span>
       </div>
       <Fault fault={failure ?? (fault?.kind === 'refused' ? fault : null)} />
-      {list.map((p) => <Plugin key={p.id} plugin={p} team={team} teams={teams} now={now} onChanged={again} onEnded={onEnded} />)}
+      {list.map((p) => <Plugin key={p.id} plugin={p} team={team} teams={teams} onChanged={again} onEnded={onEnded} />)}
       {value && !list.length && (
         <p class="empty card">There are no plugins yet. <code>hedgerow plugin add</code> or the provision file adds one.</p>
       )}
@@ -149,7 +175,8 @@ export function Plugins({ team, teams, status, onEnded }) {
   );
 }
 
-// For the overview: what is wrong, or that nothing is.
+// Those that are on and have something wrong.
 export function failing(value) {
-  return (value?.plugins ?? []).flatMap((p) => p.configs.filter((c) => c.enabled && stateOf(c, 0)[0] === 'bad').map((c) => ({ plugin: p, config: c, text: errorText(c.error) || c.circuit_why || '' })));
+  return (value?.plugins ?? []).flatMap((plugin) =>
+    plugin.configs.filter((c) => c.enabled && faultsOf(c).length).map((config) => ({ plugin, config, text: faultsOf(config)[0].text })));
 }

@@ -9,16 +9,15 @@ const PAINT_MS = 150; // rows that came meanwhile are shown together
 const TYPING_MS = 300;
 const NAMES_MAX = 100;
 
-// Where an event came from, in a few words.
-function hintOf(p) {
-  if (!p || typeof p !== 'object') return '';
-  const place = [p.$geoip_city_name, p.$geoip_country_name ?? p.$geoip_country_code].filter((t) => typeof t === 'string' && t);
-  const page = p.$current_url ?? p.$pathname ?? p.$screen_name;
-  return [typeof page === 'string' ? page.replace(/^https?:\/\//, '') : '', place.join(', ')].filter(Boolean).join(' · ');
-}
+const isText = (t) => typeof t === 'string' && t !== '';
+
+// Where an event came from: what GeoIP found, and the page or screen.
+const placeOf = (p) => [p.$geoip_city_name, p.$geoip_country_name ?? p.$geoip_country_code].filter(isText).join(', ');
+const pageOf = (p) => ([p.$current_url, p.$pathname, p.$screen_name].find(isText) ?? '').replace(/^https?:\/\//, '');
 
 function rowOf(e) {
-  return { uuid: e.uuid, event: String(e.event), id: String(e.distinct_id), team: e.team_id, at: e.timestamp, hint: hintOf(e.properties) };
+  const properties = e.properties && typeof e.properties === 'object' ? e.properties : {};
+  return { uuid: e.uuid, event: String(e.event), id: String(e.distinct_id), team: e.team_id, at: e.timestamp, place: placeOf(properties), page: pageOf(properties) };
 }
 
 // `before` are newer ones; a row that is in both counts once.
@@ -120,7 +119,8 @@ function Row({ row, hasTeams, onOpen }) {
       <td><button type="button" class="link" onClick={() => onOpen(row.uuid)}>{row.event || '(no name)'}</button></td>
       <td class="id" title={row.id}>{row.id}</td>
       {hasTeams && <td class="num">{row.team}</td>}
-      <td class="hint" title={row.hint}>{row.hint}</td>
+      <td class="place" title={row.place}>{row.place}</td>
+      <td class="page" title={row.page}>{row.page}</td>
     </tr>
   );
 }
@@ -169,7 +169,8 @@ function TailView({ team, hasTeams, onOpen, event, setEvent, id, setId, isPaused
               <th scope="col">Event</th>
               <th scope="col">Distinct id</th>
               {hasTeams && <th scope="col" class="num">Team</th>}
-              <th scope="col" class="hint">Where</th>
+              <th scope="col" class="place">Place</th>
+              <th scope="col" class="page">Page</th>
             </tr>
           </thead>
           <tbody>
