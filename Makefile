@@ -190,7 +190,7 @@ $(TEST)/hedgerow: $(TEST)/obj/main.o $(patsubst %,$(TEST)/lib/%.a,$(DIRS))
 	@echo "  LD $@" && $(CC) $(LINK) $(LDFLAGS) -o $@ $< $(call group,$(filter %.a,$^)) -lm
 
 # Runs the test driver even after a failed build: it counts that as a failed test.
-.PHONY: unit-build unit scenario clients integration test
+.PHONY: unit-build unit scenario clients page integration test screenshots
 driver  = python3 tests/lib/run.py --out $(O) --fuzz $(FUZZ) --shims $(BUILD)/crash --node $(NODE) --jobs $(JOBS) \
           $(if $(SAN),--san $(SAN))
 submake = -s --no-print-directory -k
@@ -199,7 +199,7 @@ unit:
 	@scripts/deps.sh test
 	@status=0; $(MAKE) $(submake) unit-build || status=$$?; \
 	    $(driver) --build-status $$status $(if $T,--only $T) unit
-scenario clients integration:
+scenario clients page integration:
 	@scripts/deps.sh $(if $(filter integration,$@),$@,test)
 	@status=0; $(MAKE) $(submake) all $(TEST)/hedgerow torture-build || status=$$?; \
 	    $(driver) --build-status $$status $(if $S,--only $S) $@
@@ -207,7 +207,13 @@ test:
 	@scripts/deps.sh test
 	@status=0; $(MAKE) $(submake) all unit-build $(TEST)/hedgerow torture-build \
 	        $(if $(SAN),,fuzz-build lint-build) || status=$$?; \
-	    $(driver) --build-status $$status $(if $(SAN),,lint) unit $(if $(SAN),,fuzz) scenario clients
+	    $(driver) --build-status $$status $(if $(SAN),,lint) unit $(if $(SAN),,fuzz) scenario clients page
+
+# The pictures in docs/images, from the real program with events that a script sends.
+screenshots:
+	@scripts/deps.sh test
+	@$(MAKE) $(submake) all
+	@HEDGEROW_BIN=$(abspath $(BIN)) $(NODE) tests/page/screenshots.js
 
 # --- fuzzing -------------------------------------------------------------------------------------
 
@@ -292,11 +298,11 @@ cover:
 	@python3 tests/lib/run.py --out build/cover --jobs $(JOBS) unit | grep -v '^ok '
 	@scripts/cover.sh build/cover
 sbom: $(BUILD)/sbom.cdx.json
-$(BUILD)/sbom.cdx.json: vendor/manifest VERSION scripts/sbom.py
-	@mkdir -p $(@D) && python3 scripts/sbom.py vendor/manifest $(VERSION) >$@
+$(BUILD)/sbom.cdx.json: vendor/manifest web/package-lock.json VERSION scripts/sbom.py
+	@mkdir -p $(@D) && python3 scripts/sbom.py vendor/manifest web/package-lock.json $(VERSION) >$@
 
 # The notices of the libraries inside the binary: they go wherever it goes.
-$(BUILD)/THIRD_PARTY_LICENSES: vendor/manifest scripts/vendor.sh
+$(BUILD)/THIRD_PARTY_LICENSES: vendor/manifest scripts/vendor.sh web/node_modules/.installed
 	@mkdir -p $(@D) && scripts/vendor.sh licenses >$@
 
 DIST := hedgerow-$(VERSION)-$(shell uname -sm | tr 'A-Z ' 'a-z-')
@@ -313,12 +319,13 @@ help:
 	@sed -n 's/^#: //p' Makefile
 #: make               build/hedgerow
 #: make run           install what is missing, build, start on ./data
-#: make test          lint, unit tests, fuzz corpora, scenarios, client libraries
+#: make test          lint, unit tests, fuzz corpora, scenarios, client libraries, the page in Chromium
 #: make unit T=ring   unit tests (of one folder)
-#: make scenario S=x  scenario tests (of one name); clients and integration likewise
+#: make scenario S=x  scenario tests (of one name); clients, page and integration likewise
 #: make fuzz F=record SECONDS=600   look for inputs that break a parser
 #: make bench B=capture             measure;  make torture CYCLES=20   kill and compare
 #: make lint           layers, globals, small rules, layout, headers;  make fmt mends the layout
+#: make screenshots   docs/images
 #: make cover, sbom, dist, headers, clean, distclean
 #: SAN=address,undefined  SAN=thread  DEBUG=1   build variants, each in its own folder of build/
 clean:

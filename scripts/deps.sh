@@ -18,7 +18,7 @@ die() { echo "deps: $*" >&2; exit 1; }
 # sqlite3 is what the first minute of README.md looks at the data with.
 run=(cc=gcc /usr/include/stdio.h=libc6-dev xz=xz-utils patch=patch sqlite3=sqlite3)
 web=(node=nodejs npm=npm)
-test=("${run[@]}" "${web[@]}" python3=python3 clang=clang clang-format=clang-format
+test=("${run[@]}" "${web[@]}" python3=python3 clang=clang clang-format=clang-format chromium=chromium
     /usr/include/cmocka.h=libcmocka-dev curl=curl git=git
     '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a=libclang-rt-dev')
 bench=("${run[@]}" "${web[@]}" wrk=wrk strace=strace)

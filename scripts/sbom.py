@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Writes a CycloneDX document of what is linked into the program, from vendor/manifest, and of the data
-that `make run` gives it. What only tests need is left out."""
+"""Writes a CycloneDX document of what is linked into the program, from vendor/manifest, of the npm
+packages in the page (web/package-lock.json), and of the data that `make run` gives it. What only
+builds or tests need is left out."""
+import base64
 import hashlib
 import json
 import sys
@@ -45,10 +47,30 @@ def component(lib):
     }
 
 
+def bundled(lock):
+    """The packages whose code the page's bundle contains."""
+    for path, package in json.load(open(lock, encoding="utf-8"))["packages"].items():
+        if path and not package.get("dev"):
+            name = path.rsplit("node_modules/", 1)[1]
+            alg, _, digest = package["integrity"].partition("-")
+            yield {
+                "type": "library",
+                "bom-ref": name,
+                "name": name,
+                "version": package["version"],
+                "description": "in the page of the admin listener",
+                "licenses": [{"license": {"id": package["license"]}}],
+                "scope": "required",
+                "purl": f"pkg:npm/{quote(name, safe='/')}@{package['version']}",
+                "hashes": [{"alg": alg.upper().replace("SHA", "SHA-"), "content": base64.b64decode(digest).hex()}],
+            }
+
+
 def main():
-    manifest, version = sys.argv[1:3]
+    manifest, lock, version = sys.argv[1:4]
+    page = list(bundled(lock))
     libs = [lib for lib in read_manifest(manifest) if lib.get("when") != "test"]
-    seed = hashlib.sha256(open(manifest, "rb").read() + version.encode()).hexdigest()
+    seed = hashlib.sha256(open(manifest, "rb").read() + open(lock, "rb").read() + version.encode()).hexdigest()
     json.dump({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -56,8 +78,9 @@ def main():
         "version": 1,
         "metadata": {"component": {"type": "application", "bom-ref": "hedgerow", "name": "hedgerow",
                                    "version": version, "licenses": [{"license": {"id": "MIT"}}]}},
-        "components": [component(lib) for lib in libs],
-        "dependencies": [{"ref": "hedgerow", "dependsOn": [lib["name"] for lib in libs if "when" not in lib]}],
+        "components": [component(lib) for lib in libs] + page,
+        "dependencies": [{"ref": "hedgerow", "dependsOn": [lib["name"] for lib in libs if "when" not in lib] +
+                          [package["name"] for package in page]}],
     }, sys.stdout, indent=2)
     print()
 

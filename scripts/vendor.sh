@@ -256,8 +256,13 @@ notice() {
     esac || die "$name: there is no notice in ${files[*]}"
 }
 
+# Prints "name version" of the npm packages whose code the page's bundle contains.
+bundled() {
+    sed -n '/"dependencies"/,/}/ s/^ *"\([^"]*\)": "\([0-9][^"]*\)".*/\1 \2/p' web/package.json
+}
+
 licenses() {
-    local name line=$(printf '=%.0s' {1..80}) apache= names
+    local name version line=$(printf '=%.0s' {1..80}) apache= names
     names=$(named "")
     echo "hedgerow contains these libraries."
     for name in $names; do
@@ -265,6 +270,11 @@ licenses() {
         notice "$name"
         case $(field "$name" licence) in *Apache-2.0*) apache+=" $name" ;; esac
     done
+    while read -r name version; do
+        printf '\n%s\n%s %s, in the page: %s\n%s\n\n' "$line" "$name" "$version" \
+            "$(sed -n 's/^ *"license": "\(.*\)".*/\1/p' "web/node_modules/$name/package.json")" "$line"
+        cat "web/node_modules/$name/LICENSE" || die "$name: there is no notice in web/node_modules/$name; run make"
+    done < <(bundled)
     if [ -n "$apache" ]; then
         # Their notices name this text instead of giving it; of a choice this one is taken.
         printf '\n%s\nApache-2.0, for:%s\n%s\n\n' "$line" "$apache" "$line"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs test suites, shows failures, and ends with the line `N passed, M failed, K skipped`.
 
-    run.py [options] SUITE...      SUITE: lint unit fuzz scenario clients integration
+    run.py [options] SUITE...      SUITE: lint unit fuzz scenario clients page integration
 
 Every cmocka case, every Node test, every lint step and every fuzz corpus counts as one test. A
 suite that breaks (crash, time-out, not built) counts as one failure more.
