@@ -32,7 +32,7 @@
 #define LINK_US         ((int64_t)3600 * 1000000)
 #define GUESSERS_MAX    256
 #define GUESS_EVERY_US  ((int64_t)3 * 1000000)
-#define GUESS_BURST     20
+#define GUESS_BURST     50
 #define COOKIE_NAME     "hedgerow_"
 #define PORT_LEN_MAX    5
 
