@@ -15,30 +15,53 @@
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* What malloc itself needs beside a block, about. */
-#define BLOCK_OVERHEAD 8
+/* The limit is kept by ending what runs, not by refusing memory: much of the engine, its compiler
+ * above all, goes astray when a small block is refused. So blocks are given beyond the limit, the
+ * entry is marked, and the interrupt handler ends it at the next question, uncatchably; what comes
+ * together until then is little. Refused are large fresh blocks, which the engine asks for with
+ * care, and everything beyond a ceiling that nothing is known to reach. */
+#define BLOCK_OVERHEAD 8 /* what malloc itself needs beside a block, about */
+#define BLOCK_LARGE    (256u << 10)
+#define OVERDRAFT      (16u << 20)
 
 static struct runtime *memory_owner(const JSMallocState *s)
 {
     return (struct runtime *)s->opaque;
 }
 
-static void *memory_refused(JSMallocState *s)
+static void memory_mark(struct runtime *rt)
 {
-    memory_owner(s)->is_out = true;
-    return NULL;
+    rt->is_out = true;
+    if (rt->inside)
+        rt->inside->out_turn = rt->turn;
+}
+
+/* May `more` bytes be given? Growing blocks are never large: they at most double. An empty world is
+ * made without a limit; its size is known, and the limit is looked at afterwards. */
+static bool memory_may(JSMallocState *s, size_t more, bool is_large)
+{
+    struct runtime *rt = memory_owner(s);
+    size_t limit = s->malloc_limit;
+
+    if (rt->is_making || (more <= limit && s->malloc_size <= limit - more))
+        return true;
+    memory_mark(rt);
+    return !is_large && more <= limit + OVERDRAFT && s->malloc_size <= 2 * limit + OVERDRAFT - more;
 }
 
 static void *memory_get(JSMallocState *s, size_t bytes)
 {
+    bool is_large = bytes >= BLOCK_LARGE;
     void *ptr;
 
     memory_owner(s)->memory = s;
-    if (bytes > s->malloc_limit || s->malloc_size > s->malloc_limit - bytes)
-        return memory_refused(s);
-    ptr = mem_try(bytes);
-    if (!ptr)
-        return memory_refused(s);
+    if (!memory_may(s, bytes, is_large))
+        return NULL;
+    ptr = is_large ? mem_try(bytes) : mem_alloc(bytes);
+    if (!ptr) {
+        memory_mark(memory_owner(s));
+        return NULL;
+    }
     s->malloc_count++;
     s->malloc_size += mem_usable(ptr) + BLOCK_OVERHEAD;
     return ptr;
@@ -56,6 +79,7 @@ static void memory_free(JSMallocState *s, void *ptr)
 static void *memory_resize(JSMallocState *s, void *ptr, size_t bytes)
 {
     size_t old;
+    bool is_large;
     void *moved;
 
     if (!ptr)
@@ -65,11 +89,14 @@ static void *memory_resize(JSMallocState *s, void *ptr, size_t bytes)
         return NULL;
     }
     old = mem_usable(ptr);
-    if (bytes > old && bytes - old > s->malloc_limit - MIN(s->malloc_size, s->malloc_limit))
-        return memory_refused(s);
-    moved = mem_try_realloc(ptr, bytes);
-    if (!moved)
-        return memory_refused(s);
+    is_large = bytes >= BLOCK_LARGE && bytes / 2 > old;
+    if (bytes > old && !memory_may(s, bytes - old, is_large))
+        return NULL;
+    moved = bytes >= BLOCK_LARGE ? mem_try_realloc(ptr, bytes) : mem_realloc(ptr, bytes);
+    if (!moved) {
+        memory_mark(memory_owner(s));
+        return NULL;
+    }
     s->malloc_size += mem_usable(moved) - old;
     return moved;
 }
@@ -94,14 +121,46 @@ size_t runtime_host_calls(const struct runtime *rt)
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
+/* The first yes of a turn ends what runs; what hears of it (a promise that is rejected, jobs behind
+ * it) gets a little time more. */
+static bool end_what_runs(struct runtime *rt, int64_t now_us)
+{
+    struct vm *vm = rt->inside;
+
+    if (vm && !vm->has_grace) {
+        vm->has_grace = true;
+        rt->deadline_us = now_us + VM_GRACE_US;
+        plugin_worker_enter(rt->worker, vm->config.id, rt->deadline_us);
+    }
+    return true;
+}
+
+/* Out of memory and not told yet, or still taking more. */
+static bool is_out_of_memory(struct runtime *rt)
+{
+    struct vm *vm = rt->inside;
+
+    if (!rt->is_out)
+        return false;
+    if (vm && vm->out_told_turn == rt->turn)
+        return rt->memory->malloc_size > rt->options->limits.memory_bytes + OVERDRAFT / 2;
+    if (vm)
+        vm->out_told_turn = rt->turn;
+    return true;
+}
+
 bool runtime_is_overdue(struct runtime *rt)
 {
-    if (clock_mono_real_us() < rt->deadline_us)
+    int64_t now = clock_mono_real_us();
+
+    if (is_out_of_memory(rt))
+        return end_what_runs(rt, now);
+    if (now < rt->deadline_us)
         return false;
     rt->is_interrupted = true;
     if (rt->inside)
         rt->inside->interrupted_turn = rt->turn;
-    return true;
+    return end_what_runs(rt, now);
 }
 
 static int interrupt(JSRuntime *js, void *opaque)
@@ -146,6 +205,8 @@ static void charge(struct vm *vm)
     struct plugin_state *state = vm->config.state;
 
     vm->used_us += used;
+    if (vm->out_turn == rt->turn) // nothing is left but the grace
+        vm->used_us = MAX(vm->used_us, rt->options->limits.run_us);
     vm->bytes_charged += bytes - rt->entered_bytes; // may go below zero and come back
     if (!state)
         return;
@@ -155,6 +216,18 @@ static void charge(struct vm *vm)
                                   memory_order_relaxed);
 }
 
+/* The engine collects garbage when its memory has grown by half, which may lie beyond the limit. */
+static void collect(struct runtime *rt)
+{
+    size_t limit = rt->options->limits.memory_bytes;
+    size_t bytes = rt->memory->malloc_size;
+
+    if (bytes < limit / 4 * 3 || bytes < rt->collected_bytes + limit / 16)
+        return;
+    JS_RunGC(rt->js);
+    rt->collected_bytes = rt->memory->malloc_size;
+}
+
 void vm_leave(struct vm *vm)
 {
     struct runtime *rt = vm->runtime;
@@ -162,6 +235,7 @@ void vm_leave(struct vm *vm)
     CHECK(rt->depth > 0);
     if (--rt->depth > 0)
         return;
+    collect(rt);
     charge(vm);
     if (rt->is_out)
         rt->is_spoilt = true;
@@ -256,7 +330,7 @@ static void overrun(struct vm *vm)
 
     JS_FreePendingJobs(vm->ctx);
     vm->overrun_turn = vm->runtime->turn;
-    vm_error_run_limit(vm, &e);
+    vm_error_limit(vm, &e);
     if (!vm_pending_any(vm) && !vm->is_calling)
         vm_report(vm, &e, SLICE_NONE);
     vm_fail_pending(vm, &e);
@@ -269,10 +343,6 @@ static void run_jobs_of(struct vm *vm)
     struct runtime *rt = vm->runtime;
     bool is_over = time_left_us(vm) <= 0;
 
-    if (is_over && !vm->has_grace && vm->interrupted_turn == rt->turn) {
-        vm->has_grace = true;
-        is_over = time_left_us(vm) <= 0;
-    }
     vm_ref(vm);
     vm_enter(vm);
     while (!is_over && JS_GetPendingJobContext(rt->js) == vm->ctx) {
@@ -280,14 +350,8 @@ static void run_jobs_of(struct vm *vm)
 
         if (JS_ExecutePendingJob(rt->js, &ctx) < 0)
             vm_report_pending(vm);
-        if (rt->is_interrupted && !vm->has_grace) {
-            vm->has_grace = true;
-            rt->is_interrupted = false;
-            rt->deadline_us = clock_mono_real_us() + VM_GRACE_US;
-            plugin_worker_enter(rt->worker, vm->config.id, rt->deadline_us);
-        } else {
-            is_over = clock_mono_real_us() >= rt->deadline_us;
-        }
+        rt->is_interrupted = false; // the next one is not to blame
+        is_over = clock_mono_real_us() >= rt->deadline_us;
     }
     if (is_over)
         overrun(vm);
@@ -344,12 +408,9 @@ struct runtime *runtime_new(struct plugin_worker *w, struct plugins *p, int64_t 
     list_init(&rt->vms);
     list_init(&rt->settled);
     rt->settled_timer.fn = settled_due;
+    rt->is_making = true;
     rt->js = JS_NewRuntime2(&memory_functions, rt);
-    if (!rt->js) {
-        err_set(err, ERR_RETRY, "no memory for the plugins of team %lld", (long long)team_id);
-        mem_free(rt);
-        return NULL;
-    }
+    CHECK(rt->js);
     JS_SetRuntimeOpaque(rt->js, rt);
     JS_SetMemoryLimit(rt->js, rt->options->limits.memory_bytes);
     JS_SetMaxStackSize(rt->js, rt->options->limits.stack_bytes);
@@ -361,6 +422,7 @@ struct runtime *runtime_new(struct plugin_worker *w, struct plugins *p, int64_t 
         runtime_free(rt);
         return NULL;
     }
+    rt->is_making = false;
     return rt;
 }
 

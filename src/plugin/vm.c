@@ -169,17 +169,37 @@ static void config_drop(struct plugin_config *c)
     plugin_state_unref(c->state);
 }
 
-static bool vm_load(struct vm *vm, const struct plugin_config *config)
+/* The empty world; false with an exception, or with has_error set. */
+static bool world_make(struct vm *vm)
 {
     struct err err = ERR_INIT;
 
+    vm->ctx = JS_NewContext(vm->runtime->js);
+    CHECK(vm->ctx);
+    JS_SetContextOpaque(vm->ctx, vm);
     if (!value_context_init(vm->ctx, &err)) {
         plugin_error_set(&vm->error, "Error", "%s", err.text);
         vm->has_error = true;
         return false;
     }
-    if (!promise_then_take(vm) || !globals_define(vm))
+    return promise_then_take(vm) && globals_define(vm);
+}
+
+static bool vm_load(struct vm *vm, const struct plugin_config *config)
+{
+    struct runtime *rt = vm->runtime;
+    bool ok;
+
+    rt->is_making = true;
+    ok = world_make(vm);
+    rt->is_making = false;
+    if (!ok)
         return false;
+    if (runtime_memory(rt) > rt->options->limits.memory_bytes) {
+        JS_ThrowOutOfMemory(vm->ctx);
+        rt->is_out = true;
+        return false;
+    }
     vm->meta = meta_new(vm, config);
     return !JS_IsException(vm->meta) && vm_source_run(vm, config);
 }
@@ -190,16 +210,9 @@ static void vm_make(struct vm *vm, const struct plugin_config *config)
 
     rt->turn++;
     vm_enter(vm);
-    vm->ctx = JS_NewContext(rt->js);
-    if (!vm->ctx) {
-        vm_error_memory(vm, &vm->error);
+    if (!vm_load(vm, config) && !vm->has_error) {
+        vm_take_error(vm, &vm->error);
         vm->has_error = true;
-    } else {
-        JS_SetContextOpaque(vm->ctx, vm);
-        if (!vm_load(vm, config) && !vm->has_error) {
-            vm_take_error(vm, &vm->error);
-            vm->has_error = true;
-        }
     }
     vm_leave(vm);
     runtime_run_jobs(rt);

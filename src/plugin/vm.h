@@ -43,7 +43,8 @@ void plugin_error_set(struct plugin_error *e, const char *name, const char *fmt,
 /* {"message","time","name"?,"stack"?,"event"?}; event: JSON text or empty. Heap. */
 char *plugin_error_json(const struct plugin_error *e, int64_t at_us, struct slice event);
 
-/* NULL with ERR_LIMIT when PLUGIN_MEMORY_BYTES is too small for an empty engine. */
+/* NULL when the engine cannot be made. A PLUGIN_MEMORY_BYTES that is too small for it shows when a
+ * vm is made: its error is is_memory. */
 struct runtime *runtime_new(struct plugin_worker *w, struct plugins *p, int64_t team_id,
                             struct err *err);
 /* After its vms, and not inside a vm_call_done_fn. */

@@ -259,7 +259,7 @@ static bool call_jobs(struct vm_call *call)
     vm->is_calling = false;
     if (vm->overrun_turn != vm->runtime->turn)
         return true;
-    vm_error_run_limit(vm, &call->error);
+    vm_error_limit(vm, &call->error);
     return false;
 }
 
@@ -270,10 +270,17 @@ static enum vm_outcome call_async(struct vm_call *call, const char *what, JSValu
 {
     struct vm *vm = call->vm;
     enum vm_outcome outcome = VM_FAILED;
+    bool is_in_time;
 
     vm_leave(vm);
-    bool is_in_time = call_jobs(call);
+    is_in_time = call_jobs(call);
     vm_enter(vm);
+    // Out of memory, what should have settled it may have been ended.
+    if (is_in_time && vm->out_turn == vm->runtime->turn &&
+        JS_PromiseState(vm->ctx, promise) == JS_PROMISE_PENDING) {
+        vm_error_memory(vm, &call->error);
+        is_in_time = false;
+    }
     if (is_in_time)
         outcome = promise_outcome(call, what, promise);
     else

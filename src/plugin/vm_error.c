@@ -108,6 +108,14 @@ void vm_error_memory(const struct vm *vm, struct plugin_error *e)
     e->is_memory = true;
 }
 
+void vm_error_limit(const struct vm *vm, struct plugin_error *e)
+{
+    if (vm->out_turn == vm->runtime->turn)
+        vm_error_memory(vm, e);
+    else
+        vm_error_run_limit(vm, e);
+}
+
 /* --- reading what was thrown ------------------------------------------------------------------ */
 
 struct reading { /* what the entry was about before */
@@ -220,12 +228,12 @@ void vm_error_from_value(struct vm *vm, JSValueConst value, struct plugin_error 
     struct reading reading;
 
     plugin_error_fini(e);
-    if (is_interruption(vm, value)) {
-        vm_error_run_limit(vm, e);
+    if (was_out || vm->out_turn == rt->turn) {
+        vm_error_memory(vm, e);
         return;
     }
-    if (was_out) {
-        vm_error_memory(vm, e);
+    if (is_interruption(vm, value)) {
+        vm_error_run_limit(vm, e);
         return;
     }
     vm_enter(vm);

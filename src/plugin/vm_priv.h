@@ -7,8 +7,8 @@
 
 /* How long reading a thrown value may take: its members may be getters. */
 #define VM_ERROR_READ_US 100000
-/* After a job was ended by the run limit, the jobs behind it get this much to hear of it. */
-#define VM_GRACE_US 250000
+/* After a limit has ended what ran, what is to hear of it gets this much. */
+#define VM_GRACE_US 100000
 /* Rejected promises that nobody has handled yet, of one turn. */
 #define VM_REJECTIONS_MAX 256
 /* Names of schedules and jobs of one plugin. */
@@ -34,9 +34,10 @@ struct runtime {
     struct vm *inside;
     int depth;
     int64_t entered_us, deadline_us; /* clock_mono_real_us */
-    size_t entered_bytes;
+    size_t entered_bytes, collected_bytes;
     bool is_interrupted, is_out; /* the run limit or the memory limit was hit in this entry */
     bool is_spoilt;
+    bool is_making; /* an empty world: memory without a limit */
     uint64_t turn;
 
     struct rejection rejections[VM_REJECTIONS_MAX];
@@ -68,7 +69,7 @@ struct vm {
     size_t schedule_count, job_count;
 
     uint64_t turn; /* the last one that it took part in */
-    uint64_t interrupted_turn, overrun_turn;
+    uint64_t interrupted_turn, out_turn, out_told_turn, overrun_turn;
     int64_t used_us;
     bool has_grace, is_calling;
     size_t bytes_charged;
@@ -84,7 +85,7 @@ struct vm {
 };
 
 /* runtime.c */
-/* The entry's time is over; that is noted. */
+/* The entry must end: its time or its memory is over. */
 bool runtime_is_overdue(struct runtime *rt);
 void runtime_drain_jobs(struct runtime *rt);
 void runtime_run_jobs(struct runtime *rt);     /* and reports promises that nobody handled */
@@ -97,6 +98,7 @@ void runtime_rejections_drop(struct runtime *rt, const struct vm *vm);
 void vm_error_from_value(struct vm *vm, JSValueConst value, struct plugin_error *e);
 void vm_error_run_limit(const struct vm *vm, struct plugin_error *e);
 void vm_error_wait_limit(const struct vm *vm, const char *what, struct plugin_error *e);
+void vm_error_limit(const struct vm *vm, struct plugin_error *e); /* the one hit in this turn */
 void vm_error_memory(const struct vm *vm, struct plugin_error *e);
 void vm_error_store_now(struct vm *vm);
 
