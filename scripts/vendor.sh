@@ -198,6 +198,20 @@ made_from() {
     for file in $(our_patches "$1"); do sha256sum "$file"; done
 }
 
+# Makes one object of those in folder $2, with only the names that the stanza of library $1 keeps.
+# Libraries bring helpers with common names along, and the linker takes them for one another's.
+localise() {
+    local keep objects=("$2"/*.o) args=()
+    set -f
+    for keep in $(field "$1" keep); do args+=("--keep-global-symbol=$keep"); done
+    set +f
+    [ ${#args[@]} -gt 0 ] || return 0
+    ld -r -o "$2/all" "${objects[@]}"
+    objcopy --wildcard "${args[@]}" "$2/all"
+    rm "${objects[@]}"
+    mv "$2/all" "$2/$1.o"
+}
+
 # One library into $out/NAME/{include,lib}, or the files of something else into $out/NAME: complete
 # or not at all.
 build() {
@@ -236,9 +250,10 @@ build() {
         for file in $(field "$name" compile); do
             src=$tmp/src/$file o=$tmp/$(basename "$file" .c).o
             "${CC:-cc}" "${cflags[@]}" $(field "$name" flags) -I"$(dirname "$src")" -c -o "$o" "$src"
-            ar rcs "$tmp/lib/lib$name.a" "$o"
             cp "$(dirname "$src")"/*.h "$tmp/include/"
         done
+        localise "$name" "$tmp"
+        ar rcs "$tmp/lib/lib$name.a" "$tmp"/*.o
     fi
     rm -rf "$tmp/src" "${out:?}/$name"
     made_from "$name" >"$tmp/made-from"
