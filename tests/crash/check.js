@@ -79,6 +79,20 @@ function checkGroups(dir, clients, faults) {
   if (strange.length) faults.push(`groups that were never sent: ${some(strange)}`);
 }
 
+// A client numbers its events; of each distinct id the numbers go up, whatever the plugins awaited.
+function checkOrder(dir, faults) {
+  const last = new Map();
+  const wrong = [];
+  const rows = query(dir, `SELECT distinct_id, properties ->> 'number' AS number, properties ->> 'waited' AS waited,
+    properties ->> 'counted' AS counted FROM v_events WHERE event <> 'maybe' AND event <> 'first' ORDER BY id`);
+  for (const row of rows) {
+    if (row.waited !== row.number || row.counted !== row.number + 1) wrong.push(`${row.distinct_id} ${row.number} missed a plugin`);
+    if (row.number <= (last.get(row.distinct_id) ?? -1)) wrong.push(`${row.distinct_id} ${row.number} came late`);
+    last.set(row.distinct_id, row.number);
+  }
+  if (wrong.length) faults.push(`order and plugins: ${some(wrong)}`);
+}
+
 // Rows that only one of the two runs has. Requests that were sent once are no part of the other run.
 function checkAgainstClean(dir, cleanDir, faults) {
   const compared = {
@@ -107,6 +121,7 @@ function check({ dataDir, cleanDir, facts, clients }) {
   const dead = query(dataDir, 'SELECT stage, reason FROM v_dead_letters');
   if (dead.length) faults.push(`${dead.length} dead letters: ${some(dead, JSON.stringify)}`);
   checkEvents(dataDir, facts, faults);
+  checkOrder(dataDir, faults);
   checkPersons(dataDir, clients, faults);
   checkGroups(dataDir, clients, faults);
   checkAgainstClean(dataDir, cleanDir, faults);

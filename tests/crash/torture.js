@@ -12,6 +12,8 @@
 //   - each acknowledged uuid is in v_events exactly once, no uuid twice, none that was never sent
 //   - of a request that was sent once and not acknowledged, all events are there or none
 //   - persons, distinct ids and groups are those that the requests in their order make (workload.js)
+//   - events of one distinct id are stored in the order in which they were sent (their numbers go up), although the first of
+//     two plugins awaits, and each event went through both exactly once
 //   - event rows, persons and groups equal those of a run of the same requests without any kill
 //   - nothing is dead-lettered, no gap or damage was reported, the database passes its integrity check
 //
@@ -40,7 +42,21 @@ const SETTINGS = {
   WAL_CHECKPOINT_BYTES: '1MiB', // many checkpoints
   STORE_BATCH_EVENTS: '500',
 };
-const provision = { teams: [{ id: 1, name: 'torture', api_token: TOKEN }] };
+// Two plugins: the first awaits, longer for some events than for those behind them.
+const PLUGINS = {
+  waits: `export async function processEvent(event) {
+    const number = event.properties.number ?? 0;
+    if (number % 3) await new Promise((done) => setTimeout(done, (number * 7) % 23));
+    event.properties.waited = number;
+    return event;
+  }`,
+  counts: `export function processEvent(event) { event.properties.counted = event.properties.waited + 1; return event }`,
+};
+const provision = {
+  teams: [{ id: 1, name: 'torture', api_token: TOKEN }],
+  plugins: Object.entries(PLUGINS).map(([name, text]) => ({ name, source: 'inline', files: { 'index.js': text } })),
+  plugin_configs: Object.keys(PLUGINS).map((plugin, i) => ({ plugin, team: 1, order: i + 1, enabled: true })),
+};
 // Lines of the program that tell of a loss: never right here.
 const BAD_LINES = /events are missing|older than the store|deleted or replaced|another one than before|quarantine|damaged|cannot be trusted|check failed|is read-only(?!.*QUEUE_MAX_BYTES)/i;
 
