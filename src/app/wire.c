@@ -444,9 +444,17 @@ static void begin_admin(struct app *app)
     buf_free(&url);
 }
 
+static double read_left_blocks(void *ctx)
+{
+    return (double)plugins_left_blocks((const struct plugins *)ctx);
+}
+
 static bool load_plugins(struct app *app, struct err *err)
 {
     app->keeper = keeper_new(app->conf);
+    metric_new_read(app->metrics, "hedgerow_plugin_left_blocks_total", NULL,
+                    "Memory blocks of values that unloading a team's plugins left behind.", true,
+                    read_left_blocks, keeper_plugins(app->keeper));
     return keeper_load(app->keeper, &app->store, err);
 }
 

@@ -2,6 +2,7 @@
 #include "plugin/plugin.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plugin/cache.h"
 #include "plugin/plugin_priv.h"
@@ -114,6 +115,21 @@ struct plugin_state *plugins_state(struct plugins *p, int64_t config_id)
     plugin_state_ref(s);
     lock_drop(&p->lock);
     return s;
+}
+
+void plugins_note_left(struct plugins *p, int64_t team_id, size_t blocks)
+{
+    if (blocks == 0)
+        return;
+    atomic_fetch_add_explicit(&p->left_blocks, blocks, memory_order_relaxed);
+    log_error("plugin", "values were left when a team's plugins were unloaded",
+              KV_I64("team", team_id), KV_U64("blocks", blocks));
+    DCHECK(blocks == 0);
+}
+
+uint64_t plugins_left_blocks(const struct plugins *p)
+{
+    return atomic_load_explicit(&p->left_blocks, memory_order_relaxed);
 }
 
 bool plugins_overdue(struct plugins *p, int64_t grace_us, struct plugin_overdue *out)

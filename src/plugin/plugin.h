@@ -200,3 +200,6 @@ struct plugin_overdue {
     int worker;
 };
 bool plugins_overdue(struct plugins *p, int64_t grace_us, struct plugin_overdue *out);
+/* Blocks of memory that runtimes left behind since the start; anything but 0 is a mistake of ours.
+ */
+uint64_t plugins_left_blocks(const struct plugins *p);

@@ -20,6 +20,7 @@ struct plugins {
     struct map *states;  /* bytes of the id -> struct plugin_state, with a reference */
     struct list workers; /* struct plugin_worker */
     struct plugin_cache *cache;
+    _Atomic uint64_t left_blocks; /* of runtimes that were freed */
 };
 
 /* --- plugin.c: any thread ------------------------------------------------------------------------
@@ -27,6 +28,10 @@ struct plugins {
 
 const struct plugins_options *plugins_options(const struct plugins *p);
 struct plugin_cache *plugins_cache(struct plugins *p); /* meta.cache of everybody (cache.h) */
+
+/* A runtime was freed while somebody held values of it, `blocks` of memory: a mistake of ours,
+ * which costs that memory and nothing else. Ends the process in debug and test builds. */
+void plugins_note_left(struct plugins *p, int64_t team_id, size_t blocks);
 
 void plugins_log(struct plugins *p, const struct plugin_config *c, const char *source,
                  const char *type, struct slice message);

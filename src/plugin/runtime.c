@@ -434,6 +434,6 @@ void runtime_free(struct runtime *rt)
     CHECK(rt->rejection_count == 0);
     timer_cancel(plugin_worker_timers(rt->worker), &rt->settled_timer);
     geo_drop(rt->geo);
-    JS_FreeRuntime(rt->js);
+    plugins_note_left(rt->plugins, rt->team_id, JS_FreeRuntime2(rt->js));
     mem_free(rt);
 }

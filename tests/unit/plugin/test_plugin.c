@@ -1,4 +1,5 @@
 /* The process's plugins: publishing, reports, who is overdue. */
+#include "lib/child.h"
 #include "plugin/worker_priv.h"
 #include "plugin_aid.h"
 
@@ -130,13 +131,28 @@ static void test_overdue(void **state)
     plugins_free(p);
 }
 
+static void note_left(void *p)
+{
+    plugins_note_left(p, 7, 3);
+}
+
+static void test_left(void **state)
+{
+    struct plugins *p = plugins_aid_new(NULL);
+
+    UNUSED(state);
+    plugins_note_left(p, 7, 0);
+    assert_int_equal(plugins_left_blocks(p), 0);
+    assert_true(child_aborts(note_left, p, "team=7 blocks=3"));
+    plugins_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_publish),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_overdue),
+        cmocka_unit_test(test_publish), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_reports), cmocka_unit_test(test_overdue),
+        cmocka_unit_test(test_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
