@@ -155,6 +155,7 @@ static bool js_read(struct plugin_run *run, JSValueConst result, enum event_chan
             plugin_error_set(error, "Error", "%s", err.text);
     }
     vm_leave(l->vm);
+    runtime_turn(l->runtime->rt); /* what getters left to run */
     run->is_copy |= *change != EVENT_FAILED && is_copy;
     return *change != EVENT_FAILED;
 }
@@ -178,8 +179,6 @@ static void js_count(struct plugin_run *run, const struct plugin_error *error)
     plugin_state_latency(s, clock_mono_us() - run->began_us);
     circuit_note(run->team->worker, l->config, error, run->is_probe);
     run->is_probe = false;
-    if (++l->calls % MEMORY_LOOK_CALLS == 0)
-        lifecycle_note_memory(l);
 }
 
 static enum link_result js_drop(struct plugin_run *run)
@@ -255,7 +254,6 @@ static enum link_result js_finish(struct plugin_run *run)
 static enum link_result js_start(struct plugin_run *run)
 {
     struct plugin_link *l = plugin_run_link(run);
-    struct plugin_state *s = l->config->state;
     struct plugin_event *e = run->event;
     enum vm_outcome outcome;
 
@@ -272,8 +270,6 @@ static enum link_result js_start(struct plugin_run *run)
     }
     run->call = (struct vm_call){.vm = l->vm, .done = js_settled, .ctx = run};
     outcome = vm_call(&run->call, HOOK_PROCESS_EVENT, event_object_value(run->object));
-    atomic_fetch_add_explicit(&s->cpu_ns, (uint64_t)(clock_mono_us() - run->began_us) * 1000,
-                              memory_order_relaxed);
     if (outcome == VM_LATER) {
         plugin_run_take_place(run);
         list_push_back(&run->team->worker->running, &run->node);

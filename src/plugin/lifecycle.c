@@ -30,17 +30,6 @@ static struct plugin_runtime *runtime_of(struct plugin_team *team, struct err *e
     return team->runtime;
 }
 
-void lifecycle_note_memory(struct plugin_link *l)
-{
-    int64_t memory = 0;
-
-    if (l->vm && l->runtime->refs > 1)
-        memory = (int64_t)(runtime_memory(l->runtime->rt) / (l->runtime->refs - 1));
-    atomic_fetch_add_explicit(&l->config->state->memory_bytes, memory - l->memory,
-                              memory_order_relaxed);
-    l->memory = memory;
-}
-
 /* --- links ------------------------------------------------------------------------------------ */
 
 static enum plugin_phase phase_of(enum link_state state)
@@ -125,7 +114,6 @@ static void link_free(struct plugin_link *l)
     struct plugin_team *team = l->team;
 
     timer_cancel(&team->worker->timers, &l->retry);
-    atomic_fetch_sub_explicit(&l->config->state->memory_bytes, l->memory, memory_order_relaxed);
     set_state(l, LINK_TEARING_DOWN);
     drop_vm(l);
     list_remove(&l->in_team);
@@ -162,7 +150,6 @@ static void become_ready(struct plugin_link *l)
     if (l->vm) {
         l->has_process = vm_has(l->vm, HOOK_PROCESS_EVENT);
         l->is_deferred = vm_has(l->vm, HOOK_ON_EVENT) || vm_has(l->vm, HOOK_ON_SNAPSHOT);
-        lifecycle_note_memory(l);
     } else {
         l->has_process = true;
     }

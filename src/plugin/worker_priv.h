@@ -25,7 +25,6 @@
 #define MARKER_SETS_KEPT     8
 #define MARKS_SMALL          8
 #define SPARE_RUNS           64
-#define MEMORY_LOOK_CALLS    256 /* between two looks at the memory of a runtime */
 
 struct plugin_runtime { /* counted by the team whose current one it is and by links */
     size_t refs;
@@ -62,8 +61,6 @@ struct plugin_link {
     struct timer retry;
     struct vm_call call;
     struct list in_settled;
-    unsigned calls; /* for looking at the memory now and then */
-    int64_t memory; /* counted in the state */
 };
 
 struct plugin_markers {
@@ -196,7 +193,6 @@ void lifecycle_leave(struct plugin_link *l); /* frees it, now or after teardownP
 void lifecycle_settled(struct plugin_link *l);
 void lifecycle_abandon(struct plugin_link *l); /* without waiting for teardownPlugin */
 void lifecycle_adopt(struct plugin_link *l, const struct plugin_config *c); /* of a new set */
-void lifecycle_note_memory(struct plugin_link *l);
 bool lifecycle_is_spoilt(const struct plugin_team *team);
 void lifecycle_renew(struct plugin_team *team); /* another runtime in place of a spoilt one */
 void plugin_runtime_unref(struct plugin_runtime *r);
