@@ -96,8 +96,10 @@ class Server {
   cpu_us() {
     const tasks = `/proc/${this.child.pid}/task`, sum = {}
     for (const id of fs.readdirSync(tasks)) {
-      const role = fs.readFileSync(`${tasks}/${id}/comm`, 'utf8').trim().replace(/\d+$/, '')
-      sum[role] = (sum[role] || 0) + Number(fs.readFileSync(`${tasks}/${id}/schedstat`, 'utf8').split(' ')[0]) / 1000
+      try {
+        const role = fs.readFileSync(`${tasks}/${id}/comm`, 'utf8').trim().replace(/\d+$/, '')
+        sum[role] = (sum[role] || 0) + Number(fs.readFileSync(`${tasks}/${id}/schedstat`, 'utf8').split(' ')[0]) / 1000
+      } catch { /* a thread that has just ended */ }
     }
     return sum
   }
