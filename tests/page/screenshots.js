@@ -151,6 +151,7 @@ async function main() {
       await page.waitForSelector('.chart canvas');
       await take(page, name);
     }
+    await wide.setViewportSize({ width: 1200, height: 860 });
     await wide.getByRole('button', { name: 'Pause' }).click();
     await wide.locator('.events .link').first().click();
     await wide.waitForSelector('dialog .json');
@@ -159,6 +160,8 @@ async function main() {
     await wide.goto(`${server.adminUrl}/#plugins`);
     await wide.getByRole('button', { name: 'Log of currency for Shop' }).click();
     await wide.waitForSelector('.logs tbody tr');
+    await wide.setViewportSize({ width: 1200, height: 1000 });
+    await wide.evaluate(() => scrollTo(0, 0));
     await take(wide, 'page-plugins');
     await stopTraffic();
   } finally {
