@@ -42,6 +42,17 @@ static JSValue fault(JSContext *ctx, enum plugin_cache_result result)
     return vm_throw(ctx, "ReplyError", "%s", plugin_cache_text(result));
 }
 
+/* A number as an index or count; Infinity is the last one there is, NaN 0. */
+static bool count_read(JSContext *ctx, JSValueConst value, int64_t *count)
+{
+    double number;
+
+    if (JS_ToFloat64(ctx, &number, value) < 0)
+        return false;
+    *count = isnan(number) ? 0 : (int64_t)MAX(MIN(number, 1e15), -1e15);
+    return true;
+}
+
 /* The text of a value by String(); false with an exception. */
 static bool text_add(JSContext *ctx, JSValueConst value, struct buf *out)
 {
@@ -276,8 +287,7 @@ static JSValue cache_lrange(struct cache_call *c)
     if (!JS_IsNumber(argument(c, 1)) || !JS_IsNumber(argument(c, 2)))
         return vm_throw(c->ctx, "IllegalOperationError",
                         "cache.lrange expects a number for the start and end indexes");
-    if (JS_ToInt64(c->ctx, &start, argument(c, 1)) < 0 ||
-        JS_ToInt64(c->ctx, &end, argument(c, 2)) < 0)
+    if (!count_read(c->ctx, argument(c, 1), &start) || !count_read(c->ctx, argument(c, 2), &end))
         return JS_EXCEPTION;
     result = plugin_cache_range(c->cache, buf_slice(&c->key), start, end, copy_item, &all);
     return items_result(c, result, &all);
@@ -300,7 +310,7 @@ static JSValue cache_lpop(struct cache_call *c)
     if (!JS_IsNumber(argument(c, 1)))
         return vm_throw(c->ctx, "IllegalOperationError",
                         "cache.lpop expects a number for the \"count\" argument");
-    if (JS_ToInt64(c->ctx, &count, argument(c, 1)) < 0)
+    if (!count_read(c->ctx, argument(c, 1), &count))
         return JS_EXCEPTION;
     result = plugin_cache_pop(c->cache, buf_slice(&c->key), (size_t)MAX(count, 0), copy_item, &all);
     return items_result(c, result, &all);
@@ -317,7 +327,7 @@ static JSValue cache_lrem(struct cache_call *c)
     if (!JS_IsNumber(argument(c, 1)))
         return vm_throw(c->ctx, "IllegalOperationError",
                         "cache.lrem expects a number for the \"count\" argument");
-    ok = JS_ToInt64(c->ctx, &count, argument(c, 1)) >= 0 && text_add(c->ctx, argument(c, 2), &item);
+    ok = count_read(c->ctx, argument(c, 1), &count) && text_add(c->ctx, argument(c, 2), &item);
     if (ok)
         result =
             plugin_cache_remove(c->cache, buf_slice(&c->key), count, buf_slice(&item), &removed);

@@ -44,6 +44,20 @@ void host_init(struct host *h)
     list_init(&h->storage_calls);
 }
 
+static JSValue symbol_text(JSContext *ctx, JSValueConst value)
+{
+    JSAtom atom = JS_ValueToAtom(ctx, value);
+    const char *description = JS_AtomToCString(ctx, atom);
+    char text[128];
+
+    JS_FreeAtom(ctx, atom);
+    if (!description)
+        return JS_EXCEPTION;
+    snprintf(text, sizeof(text), "Symbol(%.100s)", description);
+    JS_FreeCString(ctx, description);
+    return JS_NewString(ctx, text);
+}
+
 /* The text of one argument as a string value, or an exception. */
 static JSValue argument_text(JSContext *ctx, JSValueConst value)
 {
@@ -52,7 +66,7 @@ static JSValue argument_text(JSContext *ctx, JSValueConst value)
     bool is_plain;
 
     if (JS_IsSymbol(value))
-        return JS_NewString(ctx, "[symbol]");
+        return symbol_text(ctx, value);
     if (!JS_IsObject(value))
         return JS_ToString(ctx, value);
     if (JS_IsArray(ctx, value) > 0)
