@@ -1,4 +1,6 @@
 /* What an event on its way through a chain holds: a place, a chain, a call; and how it lets go. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plugin/worker_priv.h"
 
@@ -28,6 +30,7 @@ void plugin_run_free(struct plugin_run *run)
     struct plugin_worker *w = team->worker;
 
     list_remove(&run->node);
+    timer_cancel(&w->timers, &run->warning);
     if (run->has_place) {
         team->places--;
         w->places--;
@@ -46,13 +49,29 @@ void plugin_run_free(struct plugin_run *run)
     }
 }
 
+static void warn(struct timer *t)
+{
+    struct plugin_run *run = CONTAINER_OF(t, struct plugin_run, warning);
+    char text[100];
+
+    (void)snprintf(text, sizeof(text),
+                   "Still running plugins on event. Timeout warning after %d sec!",
+                   run->team->worker->plugins->opt.task_timeout_s);
+    log_warn("plugin", text, KV_I64("team", run->team->id),
+             KV_I64("plugin_config", plugin_run_link(run)->config->id));
+}
+
 void plugin_run_take_place(struct plugin_run *run)
 {
+    struct plugin_worker *w = run->team->worker;
+
     if (run->has_place)
         return;
+    run->warning.fn = warn;
+    timer_set(&w->timers, &run->warning, clock_mono_us() + w->limits->wait_us);
     run->has_place = true;
     run->team->places++;
-    run->team->worker->places++;
+    w->places++;
 }
 
 /* What the call has of its vm goes. */

@@ -110,6 +110,7 @@ struct plugin_run {   /* an event on its way through a chain */
     bool is_parked;  /* until links[at] is set up */
     bool has_failed; /* the call in `settled` */
     int64_t began_us;
+    struct timer warning; /* while it has a place */
     struct event_object *object;
     struct vm_call call; /* object is not NULL: under way or settled */
     uint8_t *marks;      /* by place in the chain */

@@ -240,6 +240,31 @@ static void test_async(void **state)
     chain_aid_fini(&a);
 }
 
+/* Two plugins that together take longer than one may: that is warned of, and well. */
+static void test_long(void **state)
+{
+    static const char source[] = "async function processEvent(e){"
+                                 "await new Promise(r=>setTimeout(r,80));return e}";
+    struct chain_aid a;
+    struct event_aid v;
+
+    UNUSED(state);
+    chain_aid_init(&a);
+    a.opt.limits.wait_us = 120000;
+    chain_aid_start(&a);
+    chain_aid_sources(&a, source, source, source);
+    event_aid_init(&v, EVENT);
+    chain_aid_send(&a, &v);
+    assert_true(v.e.run->warning.place > 0);
+    while (!v.is_done && v.e.run->warning.place > 0)
+        chain_aid_sleep(&a);
+    assert_false(v.is_done);
+    chain_aid_wait(&a, &v);
+    assert_int_equal(a.services.error_count, 0);
+    event_aid_fini(&v);
+    chain_aid_fini(&a);
+}
+
 /* A promise that never settles: after the wait limit the call has failed, the event goes on. */
 static void test_wait_limit(void **state)
 {
@@ -371,14 +396,14 @@ static void test_output_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_plugins),   cmocka_unit_test(test_order),
-        cmocka_unit_test(test_drop),         cmocka_unit_test(test_throw),
-        cmocka_unit_test(test_no_event),     cmocka_unit_test(test_team_id),
-        cmocka_unit_test(test_envelope),     cmocka_unit_test(test_untouched),
-        cmocka_unit_test(test_snapshot),     cmocka_unit_test(test_async),
-        cmocka_unit_test(test_wait_limit),   cmocka_unit_test(test_run_limit),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_builtin),
-        cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_no_plugins), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_drop),       cmocka_unit_test(test_throw),
+        cmocka_unit_test(test_no_event),   cmocka_unit_test(test_team_id),
+        cmocka_unit_test(test_envelope),   cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_snapshot),   cmocka_unit_test(test_async),
+        cmocka_unit_test(test_long),       cmocka_unit_test(test_wait_limit),
+        cmocka_unit_test(test_run_limit),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_builtin),    cmocka_unit_test(test_output_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
