@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define ORGANIZATION "default" /* all plugins belong to one */
 
@@ -37,6 +38,20 @@ static void fail(struct plugin_files *out, const char *fmt, ...)
 #define DIGEST        "plugin %s ID %lld (organization ID " ORGANIZATION ")"
 #define DIGEST_ARG(p) (p)->name, (long long)(p)->id
 
+/* A symbolic link in a plugin must not lead to files of the machine, whoever wrote the plugin. One
+ * that cannot be resolved is left to the reading. */
+static bool leads_outside(const char *dir, const char *full)
+{
+    char *top = realpath(dir, NULL), *real = realpath(full, NULL);
+    struct slice inside = slice_cstr(top);
+    bool is_outside = top && real && strcmp(top, "/") != 0 &&
+                      (!slice_starts(slice_cstr(real), inside) || real[inside.len] != '/');
+
+    mem_free(top); // realpath's, from the same malloc
+    mem_free(real);
+    return is_outside;
+}
+
 /* True with *text when the file is there. A file that is there and cannot be read fails. */
 static bool read_file(const struct place *p, const char *path, struct buf *text)
 {
@@ -50,8 +65,11 @@ static bool read_file(const struct place *p, const char *path, struct buf *text)
         return content != NULL;
     }
     char *full = fs_join(p->dir, path);
-    bool ok = fs_read_all(full, text, &err);
-    if (!ok && err.code != ERR_GONE)
+    bool is_outside = leads_outside(p->dir, full);
+    bool ok = !is_outside && fs_read_all(full, text, &err);
+    if (is_outside)
+        fail(p->out, "%s is a link that leads out of the plugin: " DIGEST, full, DIGEST_ARG(p));
+    else if (!ok && err.code != ERR_GONE)
         fail(p->out, "%s, " DIGEST, err.text, DIGEST_ARG(p));
     mem_free(full);
     return ok;

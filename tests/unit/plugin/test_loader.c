@@ -5,6 +5,7 @@
 #include "temp_dir.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static void read_object(const char *text, struct plugin_files *f)
 {
@@ -140,6 +141,33 @@ static void main_stays_inside(void **state)
     temp_dir_free(dir);
 }
 
+static void links(void **state)
+{
+    char *dir = temp_dir_new(), *plugin = temp_dir_path(dir, "plugin");
+    char *link = temp_dir_path(dir, "plugin/index.js"), *alias = temp_dir_path(dir, "alias");
+    struct plugin_files f;
+    struct err err = ERR_INIT;
+
+    UNUSED(state);
+    assert_true(fs_mkdirs(plugin, 0700, &err));
+    temp_dir_write(dir, "secret.js", "secret");
+    temp_dir_write(dir, "plugin/real.js", "real");
+    assert_int_equal(symlink("../secret.js", link), 0);
+    loader_read_dir(plugin, "mine", 3, &f);
+    expect(&f, NULL, NULL, "is a link that leads out of the plugin");
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("real.js", link), 0);
+    loader_read_dir(plugin, "mine", 3, &f);
+    expect(&f, "/index.js", "real", NULL);
+    assert_int_equal(symlink("plugin", alias), 0); /* the directory itself may be one */
+    loader_read_dir(alias, "mine", 3, &f);
+    expect(&f, "/index.js", "real", NULL);
+    mem_free(alias);
+    mem_free(link);
+    mem_free(plugin);
+    temp_dir_free(dir);
+}
+
 static void a_file_that_is_none(void **state)
 {
     char *dir = temp_dir_new(), *path = temp_dir_path(dir, "index.js");
@@ -157,9 +185,9 @@ static void a_file_that_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inline_files),        cmocka_unit_test(other_sources),
-        cmocka_unit_test(directories),         cmocka_unit_test(main_stays_inside),
-        cmocka_unit_test(a_file_that_is_none),
+        cmocka_unit_test(inline_files), cmocka_unit_test(other_sources),
+        cmocka_unit_test(directories),  cmocka_unit_test(main_stays_inside),
+        cmocka_unit_test(links),        cmocka_unit_test(a_file_that_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
