@@ -14,7 +14,10 @@ struct services_aid {
     int64_t error_config;
     char *error_json; /* the last one; NULL: cleared, or none yet */
     int error_count;
-    int64_t disabled; /* the last config */
+    int64_t disabled;   /* the last config */
+    bool holds_storage; /* calls stay in `storage` until they are let go */
+    struct plugin_storage_call *storage[64];
+    size_t storage_count;
 };
 
 static inline void services_aid_log(void *self, const struct plugin_log_entry *e)
@@ -28,9 +31,21 @@ static inline void services_aid_log(void *self, const struct plugin_log_entry *e
 
 static inline void services_aid_storage(void *self, struct plugin_storage_call *call)
 {
-    UNUSED(self);
+    struct services_aid *s = self;
+
     call->is_found = false;
-    call->done(call, true, NULL);
+    if (s->holds_storage && s->storage_count < ARRAY_LEN(s->storage))
+        s->storage[s->storage_count++] = call;
+    else
+        call->done(call, true, NULL);
+}
+
+static inline void services_aid_let_go(struct services_aid *s)
+{
+    s->holds_storage = false;
+    for (size_t i = 0; i < s->storage_count; i++)
+        s->storage[i]->done(s->storage[i], true, NULL);
+    s->storage_count = 0;
 }
 
 static inline void services_aid_error(void *self, int64_t config_id, const char *error_json)

@@ -125,6 +125,30 @@ static void test_others_pass(void **state)
     many_end(&m, 6);
 }
 
+/* Calls that plugins left un-awaited are bounded: over the limit events wait until some have ended.
+ */
+static void test_promises(void **state)
+{
+    static struct many m;
+
+    UNUSED(state);
+    many_begin(&m);
+    m.a.opt.limits.pending_promises = 6;
+    chain_aid_start(&m.a);
+    m.a.services.holds_storage = true;
+    chain_aid_sources(&m.a, "function processEvent(e,{storage}){storage.set('k',1);return e}");
+    many_send(&m, 0, 20);
+    assert_int_equal(m.ended, 6);
+    assert_int_equal(m.a.worker->queued, 14);
+    plugin_worker_turn(m.a.worker);
+    assert_int_equal(m.ended, 6);
+    services_aid_let_go(&m.a.services);
+    many_wait(&m, 20);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(m.events[i].order, i);
+    many_end(&m, 20);
+}
+
 /* Events in the queue when their plugins go: they pass. */
 static void test_queue_outlives_plugins(void **state)
 {
@@ -182,8 +206,11 @@ static void test_idle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_per_team),    cmocka_unit_test(test_per_worker),
-        cmocka_unit_test(test_others_pass), cmocka_unit_test(test_queue_outlives_plugins),
+        cmocka_unit_test(test_per_team),
+        cmocka_unit_test(test_per_worker),
+        cmocka_unit_test(test_others_pass),
+        cmocka_unit_test(test_promises),
+        cmocka_unit_test(test_queue_outlives_plugins),
         cmocka_unit_test(test_idle),
     };
 
