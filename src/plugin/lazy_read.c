@@ -99,17 +99,14 @@ static bool write_tree_members(struct value_writer *w, yyjson_val *tree,
 
     while ((key = yyjson_obj_iter_next(&it))) {
         const struct lazy_touched *t = touched_at(list, count, key);
-        yyjson_val *value = yyjson_obj_iter_get_val(key);
 
-        if (t && t->head != HEAD_NONE &&
-            event_object_is_head(w->event, t->atom, now->touched[t - list]))
-            t = NULL; /* the data keeps its own */
-        if (t) {
-            if (!write_one(w, json_text(key), now->touched[t - list], value, is_first))
+        if (t && !(t->head != HEAD_NONE &&
+                   event_object_is_head(w->event, t->atom, now->touched[t - list]))) {
+            if (!write_one(w, json_text(key), now->touched[t - list], t->value, is_first))
                 return false;
-        } else if (!value_write_name(w, json_text(key), *is_first) || !value_write_tree(w, value)) {
-            return false;
-        } else {
+        } else { /* nobody touched it, or it is the envelope's and the data keeps its own */
+            if (!value_write_member(w, key, *is_first))
+                return false;
             *is_first = false;
         }
     }
@@ -120,13 +117,18 @@ static bool write_added(struct value_writer *w, yyjson_val *tree, JSAtom atom, J
                         bool is_top, bool *is_first)
 {
     struct value_key key;
-    yyjson_val *first;
+    yyjson_val *was, *first;
     bool ok = true;
 
     if (!value_key_init(w->vc, atom, &key))
         return value_write_fail_thrown(w);
-    if (!key.is_symbol && (!is_top || !event_object_is_apart(w->event, key.name)))
-        ok = write_one(w, key.name, value, value_tree_find(tree, key.name, &first), is_first);
+    was = key.is_symbol ? NULL : value_tree_find(tree, key.name, &first);
+    if (is_top && was && event_object_is_head(w->event, atom, value)) {
+        ok = value_write_name(w, key.name, *is_first) && value_write_tree(w, was);
+        *is_first = false;
+    } else if (!key.is_symbol && (!is_top || !event_object_is_apart(w->event, key.name))) {
+        ok = write_one(w, key.name, value, was, is_first);
+    }
     value_key_fini(w->vc, &key);
     return ok;
 }

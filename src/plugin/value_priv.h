@@ -121,6 +121,8 @@ bool value_is_omitted(JSContext *ctx, JSValueConst value);
 /* `tree`: what stood in this place (NULL: nothing): numbers equal to it keep its text. */
 MUST_CHECK bool value_write(struct value_writer *w, JSValueConst value, yyjson_val *tree);
 MUST_CHECK bool value_write_tree(struct value_writer *w, yyjson_val *tree);
+/* A member of a tree as it is. */
+MUST_CHECK bool value_write_member(struct value_writer *w, yyjson_val *key, bool is_first);
 MUST_CHECK bool value_write_name(struct value_writer *w, struct slice name, bool is_first);
 bool value_write_fail_thrown(struct value_writer *w); /* false: a JavaScript exception is pending */
 /* The own string keys of an object, enumerable or not. */

@@ -112,6 +112,12 @@ bool value_write_name(struct value_writer *w, struct slice name, bool is_first)
     return ok;
 }
 
+bool value_write_member(struct value_writer *w, yyjson_val *key, bool is_first)
+{
+    return added(w, json_name_write(json_text(key), is_first, false, w->out)) &&
+           value_write_tree(w, yyjson_obj_iter_get_val(key));
+}
+
 bool value_write_tree(struct value_writer *w, yyjson_val *tree)
 {
     return added(w, json_value_write(tree, w->out));
