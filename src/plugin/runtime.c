@@ -10,6 +10,7 @@
  * allocator set flags, and a flag decides what an exception means, whatever the plugin made of it.
  */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "plugin/vm_priv.h"
 
@@ -416,6 +417,8 @@ struct runtime *runtime_new(struct plugin_worker *w, struct plugins *p, int64_t 
     JS_SetMaxStackSize(rt->js, rt->options->limits.stack_bytes);
     JS_SetCanBlock(rt->js, false);
     JS_SetInterruptHandler(rt->js, interrupt, rt);
+    if (fault_point("plugin.native_loops")) /* as an engine without our patch */
+        JS_SetNativeInterrupts(rt->js, false);
     JS_SetHostPromiseRejectionTracker(rt->js, rejection_seen, rt);
     JS_SetModuleLoaderFunc(rt->js, vm_module_name, vm_module_load, rt);
     if (!value_runtime_init(rt->js, err)) {
