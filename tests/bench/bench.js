@@ -256,6 +256,17 @@ async function pluginStep() {
   }
 }
 
+// Handing an event of 20 properties to a script and taking it back.
+async function valueBridge() {
+  const floors = { look: '', set2: '<= 2.5', rewrite: '<= 22' }
+  for (const [script, floor] of Object.entries(floors)) {
+    const r = helper('value_bridge', [500000, script])
+    const us = (ns) => round(ns / 1000, 2)
+    figure('value-bridge', `hand over, call, read back: ${script}`, us(r.total_ns), 'us cpu', floor,
+      `make and end ${us(r.new_end_ns)}, call ${us(r.call_ns)}, read ${us(r.read_ns)}; JSON.parse and JSON.stringify instead ${us(r.plain_ns)}`)
+  }
+}
+
 const benches = {
   'capture-single': captureSingle,
   'capture-batch': captureBatch,
@@ -267,6 +278,7 @@ const benches = {
   growth,
   build,
   geoip,
+  'value-bridge': valueBridge,
 }
 
 async function main() {
