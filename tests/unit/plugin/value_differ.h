@@ -70,7 +70,9 @@ static inline JSValue differ_open(JSContext *ctx, JSValueConst self, int count,
 
     UNUSED(self);
     UNUSED(count);
-    CHECK(text && !d->object);
+    if (!text)
+        return JS_EXCEPTION;
+    CHECK(!d->object);
     CHECK(uuid_parse(SLICE("018a981f-4b2d-78ae-947d-b48bb0f02b88"), &e.uuid));
     if (!json_doc_read(slice_make(text, len), &(struct json_read_options){.lenient = true}, &d->doc,
                        &err)) {
@@ -165,15 +167,17 @@ static inline void differ_fini(struct differ *d)
     buf_free(&d->text);
 }
 
-/* Heap text of what differs; NULL: nothing, or the sequence was ended by a limit. */
-static inline char *differ_run(struct differ *d)
+/* `given`: JSON of an object whose numbers a double holds; empty: one is made up. Heap text of what
+ * differs; NULL: nothing, or the sequence was ended by a limit of the engine. */
+static inline char *differ_run(struct differ *d, struct slice given)
 {
+    JSValue argument = given.len ? JS_NewStringLen(d->ctx, given.ptr, given.len) : JS_UNDEFINED;
     JSValue done, exception;
     const char *text;
     char *copy = NULL;
 
     d->ticks = 0;
-    done = JS_Call(d->ctx, d->sequence, JS_UNDEFINED, 0, NULL);
+    done = JS_Call(d->ctx, d->sequence, JS_UNDEFINED, 1, (JSValueConst *)&argument);
     if (JS_IsException(done)) {
         exception = JS_GetException(d->ctx);
         text = JS_ToCString(d->ctx, exception);
@@ -183,6 +187,7 @@ static inline char *differ_run(struct differ *d)
         JS_FreeValue(d->ctx, exception);
     }
     JS_FreeValue(d->ctx, done);
+    JS_FreeValue(d->ctx, argument);
     differ_end(d);
     return copy;
 }

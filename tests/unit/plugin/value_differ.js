@@ -372,8 +372,10 @@
   function newPlain(source) {
     return World(Object.assign(parsed(source), head))
   }
-  return function sequence() {
-    const source = makeEventText()
+  const isPlainData = (v) => (typeof v === 'number' ? Number.isFinite(v) : typeof v !== 'object' || v === null || Object.keys(v).every((k) => isPlainData(v[k])))
+  // `given`: JSON text of an object, or undefined.
+  return function sequence(given) {
+    const source = given !== undefined && isPlainData(JSON.parse(given)) ? given : makeEventText()
     const root = parsed(source)
     const lazy = World(open(source))
     const plain = newPlain(source)
