@@ -239,7 +239,7 @@ void vm_leave(struct vm *vm)
     collect(rt);
     charge(vm);
     if (rt->is_out)
-        rt->is_spoilt = true;
+        rt->is_spoilt = vm->has_run_out = true;
     rt->inside = NULL;
     plugin_worker_leave(rt->worker);
 }

@@ -216,6 +216,11 @@ static void vm_make(struct vm *vm, const struct plugin_config *config)
     }
     vm_leave(vm);
     runtime_run_jobs(rt);
+    if (vm->has_run_out &&
+        !vm->has_error) { // it caught that, and would do the same when loaded anew
+        vm_error_memory(vm, &vm->error);
+        vm->has_error = true;
+    }
     if (vm->has_error)
         vm_exports_free(vm);
 }

@@ -118,6 +118,10 @@ void runtime_tell_settled(struct runtime *rt)
 
         list_remove(&p->node);
         call->pending = NULL;
+        if (!p->has_failed && p->vm->has_run_out) {
+            vm_error_memory(p->vm, &p->error);
+            p->has_failed = true;
+        }
         call->done(call, p->result, p->has_failed ? &p->error : NULL);
         pending_free(p);
     }
@@ -290,8 +294,8 @@ static enum vm_outcome call_async(struct vm_call *call, const char *what, JSValu
     return outcome;
 }
 
-static enum vm_outcome call_function(struct vm_call *call, const char *what, JSValueConst fn,
-                                     int argc, JSValueConst *argv)
+static enum vm_outcome call_run(struct vm_call *call, const char *what, JSValueConst fn, int argc,
+                                JSValueConst *argv)
 {
     struct vm *vm = call->vm;
     struct runtime *rt = vm->runtime;
@@ -329,6 +333,21 @@ static enum vm_outcome call_function(struct vm_call *call, const char *what, JSV
     if (JS_IsJobPending(rt->js) || rt->rejection_count > 0)
         runtime_run_jobs(rt);
     return outcome;
+}
+
+/* A call that hit the memory limit has failed, also when it caught the error: its runtime is thrown
+ * away, and a plugin that is found well after that would do the same in the next one, for ever. */
+static enum vm_outcome call_function(struct vm_call *call, const char *what, JSValueConst fn,
+                                     int argc, JSValueConst *argv)
+{
+    enum vm_outcome outcome = call_run(call, what, fn, argc, argv);
+
+    if (outcome != VM_DONE || !call->vm->has_run_out)
+        return outcome;
+    JS_FreeValue(call->vm->ctx, call->result);
+    call->result = JS_UNDEFINED;
+    vm_error_memory(call->vm, &call->error);
+    return VM_FAILED;
 }
 
 static void call_init(struct vm_call *call)

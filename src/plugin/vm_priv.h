@@ -72,6 +72,7 @@ struct vm {
     uint64_t interrupted_turn, out_turn, out_told_turn, overrun_turn;
     int64_t used_us;
     bool has_grace, is_calling;
+    bool has_run_out; /* its code hit the memory limit, caught or not */
     size_t bytes_charged;
 
     struct pending **pendings; /* by slot */

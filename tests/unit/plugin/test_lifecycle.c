@@ -315,6 +315,34 @@ static void test_memory(void **state)
     clock_fake_off();
 }
 
+#define GRAB "try { new Uint8Array(64 << 20) } catch (e) {}"
+
+/* A plugin that catches what the memory limit throws has failed all the same: found well, it would
+ * be loaded again and again while the thread does nothing else. */
+static void test_memory_caught(void **state)
+{
+    struct chain_aid a;
+
+    UNUSED(state);
+    chain_aid_init(&a);
+    a.opt.limits.memory_bytes = (size_t)8 << 20;
+    chain_aid_start(&a);
+    chain_aid_sources(&a, GRAB "function processEvent(e){e.properties.top=1;return e}",
+                      "function setupPlugin(){" GRAB "}"
+                      "function processEvent(e){e.properties.setup=1;return e}",
+                      "async function setupPlugin(){await new Promise(r=>setTimeout(r,1));" GRAB "}"
+                      "function processEvent(e){e.properties.late=1;return e}",
+                      "function processEvent(e){" GRAB "e.properties.call=1;return e}",
+                      "function processEvent(e){e.properties.ok=1;return e}");
+    chain_aid_expect(&a, EVENT, "{\"ok\":1}");
+    assert_int_equal(phase(&a, 1), PLUGIN_FAILED);
+    assert_int_equal(phase(&a, 2), PLUGIN_RETRYING);
+    assert_int_equal(phase(&a, 3), PLUGIN_RETRYING);
+    assert_int_equal(plugins_aid_state(a.plugins, 4)->errors, 1);
+    assert_true(services_aid_logged(&a.services, "4 PLUGIN ERROR out of memory"));
+    chain_aid_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_teardown),
         cmocka_unit_test(test_teardown_stuck),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_caught),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
