@@ -30,7 +30,7 @@ static int64_t number_of(const cJSON *object, const char *name)
     return json_int(json_get(object, name), &value) ? value : 0;
 }
 
-static const char *text_of(const cJSON *object, const char *name)
+static const char *member_of(const cJSON *object, const char *name)
 {
     const char *text = json_str(object, name);
 
@@ -58,9 +58,9 @@ static const char *state_of(const cJSON *config)
         return "disabled";
     if (json_str(config, "load_error"))
         return "failed";
-    if (slice_eq(slice_cstr(text_of(config, "circuit")), SLICE("open")))
+    if (slice_eq(slice_cstr(member_of(config, "circuit")), SLICE("open")))
         return "circuit open";
-    return text_of(config, "phase");
+    return member_of(config, "phase");
 }
 
 static void print_config(const cJSON *plugin, const cJSON *config)
@@ -73,13 +73,13 @@ static void print_config(const cJSON *plugin, const cJSON *config)
            (long long)number_of(config, "order"), state_of(config),
            (long long)number_of(config, "calls"), (long long)number_of(config, "errors"),
            (long long)number_of(config, "p50_us"), (long long)number_of(config, "p99_us"),
-           text_of(plugin, "name"), text_of(plugin, "source"));
+           member_of(plugin, "name"), member_of(plugin, "source"));
     if (why)
         printf("%7s%s\n", "", why);
     if (load_error)
         printf("%7s%s\n", "", load_error);
     else if (error && json_str(error, "message"))
-        printf("%7s%s: %s\n", "", text_of(error, "time"), text_of(error, "message"));
+        printf("%7s%s: %s\n", "", member_of(error, "time"), member_of(error, "message"));
 }
 
 static void print_plugin(const cJSON *plugin)
@@ -89,7 +89,7 @@ static void print_plugin(const cJSON *plugin)
     cJSON_ArrayForEach(config, configs) print_config(plugin, config);
     if (!configs || !configs->child)
         printf("%-6s %-5s %-6s %-12s %10s %8s %9s %9s  %s (%s)\n", "-", "-", "-", "not in use", "",
-               "", "", "", text_of(plugin, "name"), text_of(plugin, "source"));
+               "", "", "", member_of(plugin, "name"), member_of(plugin, "source"));
 }
 
 static void print_head(void)
@@ -279,9 +279,9 @@ static bool choose(struct remote *r, const struct cli *cli, const char *word, st
     cJSON *json = remote_call(r, "GET", "/api/plugins", SLICE_NONE, NULL, err);
     if (!json)
         return false;
-    cJSON_ArrayForEach(plugin,
-                       json_get(json, "plugins")) if (slice_eq(slice_cstr(text_of(plugin, "name")),
-                                                               slice_cstr(word)))
+    cJSON_ArrayForEach(
+        plugin, json_get(json, "plugins")) if (slice_eq(slice_cstr(member_of(plugin, "name")),
+                                                        slice_cstr(word)))
         choose_of(plugin, team_id, out);
     json_free(json);
     return out->count || err_set(err, ERR_GONE,
@@ -335,8 +335,8 @@ static void print_entry(const struct logs *l, const cJSON *entry)
         print_json(entry, false);
     else
         printf("%s  %-5lld %-7s %-5s %s\n", iso8601_ms(number_of(entry, "at"), time),
-               (long long)number_of(entry, "plugin_config_id"), text_of(entry, "source"),
-               text_of(entry, "type"), text_of(entry, "message"));
+               (long long)number_of(entry, "plugin_config_id"), member_of(entry, "source"),
+               member_of(entry, "type"), member_of(entry, "message"));
 }
 
 /* The server gives the newest first, people read the oldest first. */

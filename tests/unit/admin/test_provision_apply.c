@@ -390,6 +390,73 @@ static void a_large_file(void **state)
     aid_close(aid);
 }
 
+static bool apply_with(struct aid *aid, const char *text, const struct provision_options *opt)
+{
+    struct json_faults faults = JSON_FAULTS_INIT;
+    struct provision *p = provision_parse(slice_cstr(text), "/base", &faults);
+    struct provision_outcome o;
+
+    assert_non_null(p);
+    must(aid->store.ops->begin(aid->store.self, &aid->err));
+    bool ok = provision_apply(&aid->store, p, opt, &o, &aid->err);
+    must(ok && aid->store.ops->commit(aid->store.self, NULL, NULL, 0, &aid->err));
+    provision_free(p);
+    json_faults_free(&faults);
+    return o.objects_changed == 0;
+}
+
+static void expect_in_export(struct aid *aid, const char *part, bool is_there)
+{
+    char *out = aid_export(aid);
+
+    if (!strstr(out, part) == is_there)
+        fail_msg("%s: %s", part, out);
+    mem_free(out);
+}
+
+static void new_teams_have_geoip(void **state)
+{
+    static const char off[] =
+        "{\"teams\":[{\"id\":2,\"name\":\"b\"}],\"plugins\":[{\"name\":\"G\","
+        "\"source\":\"builtin:geoip\"}],\"plugin_configs\":[{\"plugin\":\"G\","
+        "\"team\":2,\"enabled\":false}]}";
+    struct provision_options geoip = {.has_geoip = true}, none = {.has_geoip = false};
+    struct provision_options prune = {.has_geoip = true, .prune = true};
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    aid_open(aid);
+    apply_with(aid, "{\"teams\":[{\"id\":1,\"name\":\"a\"}]}", &none);
+    apply_with(aid, off, &geoip);
+    expect_in_export(aid, "\"team\": 1", false); /* it was there before */
+    expect_in_export(aid, "\"enabled\": true", false);
+    apply_with(aid, "{\"teams\":[{\"id\":3,\"name\":\"c\"}]}", &geoip);
+    expect_in_export(aid, "\"team\": 3", true);
+    apply_with(aid, "{\"teams\":[{\"id\":4,\"name\":\"d\"}]}", &prune);
+    expect_in_export(aid, "\"plugin_configs\"", false); /* the file says it all */
+    aid_close(aid);
+}
+
+static void configs_have_their_defaults(void **state)
+{
+    static const char text[] =
+        "{\"plugin_configs\":[{\"plugin\":\"p\",\"team\":1,\"config\":{\"b\":1}}]}";
+    struct plugin_defaults *d = plugin_defaults_new();
+    struct provision_options opt = {.defaults = d};
+    struct aid a, *aid = &a;
+
+    UNUSED(state);
+    plugin_defaults_read(
+        d, "{\"name\":\"p\",\"source\":\"inline\",\"files\":{\"plugin.json\":"
+           "\"{\\\"config\\\":[{\\\"key\\\":\\\"k\\\",\\\"default\\\":\\\"v\\\"}]}\"}}");
+    aid_open(aid);
+    assert_true(apply_with(aid, text, &opt));
+    expect_in_export(aid, "\"k\": \"v\"", true);
+    assert_true(apply_with(aid, text, &opt)); /* is the same with them in place */
+    aid_close(aid);
+    plugin_defaults_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +466,7 @@ int main(void)
         cmocka_unit_test(prune_removes_the_rest),    cmocka_unit_test(objects_are_compared),
         cmocka_unit_test(publish_tells_all_threads), cmocka_unit_test(export_has_a_limit),
         cmocka_unit_test(a_failure_changes_nothing), cmocka_unit_test(a_large_file),
+        cmocka_unit_test(new_teams_have_geoip),      cmocka_unit_test(configs_have_their_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 #include "base/str.h"
 #include "lib/unit.h"
 
-#define ARGS_MAX 8
+#define ARGS_MAX 20
 
 static int parse(struct cli *cli, struct buf *fault, const char *const *words)
 {
@@ -34,6 +34,7 @@ static void test_modes(void **state)
         {{"--set", "A=b", "tail", NULL}, CLI_TAIL},
         {{"--test-mode", NULL}, CLI_SERVE},
         {{"send", "-", NULL}, CLI_SEND},
+        {{"plugin", "list", NULL}, CLI_PLUGIN},
     };
 
     (void)state;
@@ -62,6 +63,28 @@ static void test_options(void **state)
     assert_string_equal(cli.sets[0], "X=1");
     assert_true(cli.json);
     assert_false(cli.prune);
+    buf_free(&fault);
+}
+
+static void test_plugin_options(void **state)
+{
+    const char *words[] = {"plugin", "add",      "p",  "--source=inline", "p.js", "--team",
+                           "2",      "--order",  "-1", "--plugin-config", "{}",   "--limit",
+                           "5",      "--follow", NULL};
+    struct buf fault = BUF_INIT(4096);
+    struct cli cli;
+
+    (void)state;
+    assert_int_equal(parse(&cli, &fault, words), 0);
+    assert_int_equal(cli.mode, CLI_PLUGIN);
+    assert_int_equal(cli.word_count, 3);
+    assert_string_equal(cli.words[2], "p.js");
+    assert_string_equal(cli.source, "inline");
+    assert_string_equal(cli.order, "-1");
+    assert_string_equal(cli.plugin_config, "{}");
+    assert_string_equal(cli.limit, "5");
+    assert_true(cli.follow);
+    assert_null(cli.config_file);
     buf_free(&fault);
 }
 
@@ -94,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_plugin_options),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
