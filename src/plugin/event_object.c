@@ -222,7 +222,7 @@ bool event_object_is_head(const struct event_object *o, JSAtom atom, JSValueCons
 
 /* Where we are in the expected order: the tree's members, then the head's. */
 struct order {
-    struct tree_view view;
+    struct value_view view;
     yyjson_val *last;
     int last_head;
     size_t count;
@@ -239,7 +239,7 @@ static bool is_same_member(struct event_object *o, JSAtom atom, JSValueConst val
     if (!value_key_init(o->vc, atom, &key))
         return false;
     is_index = value_name_is_index(key.name);
-    tree = tree_view_find(&at->view, key.name, &first);
+    tree = value_view_find(&at->view, key.name, &first);
     value_key_fini(o->vc, &key);
     if (head != HEAD_NONE && !event_object_has_head(o, head))
         head = HEAD_NONE;
@@ -288,14 +288,14 @@ static bool is_same_plain(struct event_object *o)
     if (JS_GetOwnPropertyNames(o->vc->ctx, &names, &count, o->event.object,
                                JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY) == -1)
         return false;
-    tree_view_init(&at.view, o->root);
-    expected = tree_view_distinct(&at.view);
+    value_view_init(&at.view, o->root);
+    expected = value_view_distinct(&at.view);
     for (int head = 0; head < HEAD_COUNT; head++)
         expected += event_object_has_head(o, head) && !yyjson_obj_get(o->root, head_names[head]);
     is_same = count == expected;
     for (uint32_t i = 0; is_same && i < count; i++)
         is_same = is_same_own(o, names[i].atom, &at);
-    tree_view_fini(&at.view);
+    value_view_fini(&at.view);
     value_names_free(o->vc->ctx, names, count);
     return is_same;
 }

@@ -88,17 +88,17 @@ bool value_tree_is_simple(yyjson_val *object);
 bool value_name_is_index(struct slice name);
 
 /* For finding many members of one object: in the object's own order each costs one comparison. */
-struct tree_view {
+struct value_view {
     yyjson_val *object; /* NULL: finds nothing */
     yyjson_val *next;   /* the key that is expected */
     size_t left;        /* members from there on */
     bool is_simple;
     struct tree_index *index; /* of a large object, when the order is another one */
 };
-void tree_view_init(struct tree_view *v, yyjson_val *object); /* anything but an object: empty */
-void tree_view_fini(struct tree_view *v);
-yyjson_val *tree_view_find(struct tree_view *v, struct slice name, yyjson_val **first);
-size_t tree_view_distinct(struct tree_view *v); /* names; not of an empty view */
+void value_view_init(struct value_view *v, yyjson_val *object); /* anything but an object: empty */
+void value_view_fini(struct value_view *v);
+yyjson_val *value_view_find(struct value_view *v, struct slice name, yyjson_val **first);
+size_t value_view_distinct(struct value_view *v); /* names; not of an empty view */
 /* Own enumerable members in the same order with the same values, all the way down; runs no code of
  * the plugin and leaves no exception. */
 bool value_is_tree(struct value_context *vc, JSValueConst value, yyjson_val *tree);

@@ -133,9 +133,9 @@ static void index_free(struct tree_index *x)
     mem_free(x);
 }
 
-void tree_view_init(struct tree_view *v, yyjson_val *object)
+void value_view_init(struct value_view *v, yyjson_val *object)
 {
-    *v = (struct tree_view){0};
+    *v = (struct value_view){0};
     if (!yyjson_is_obj(object))
         return;
     v->object = object;
@@ -144,12 +144,12 @@ void tree_view_init(struct tree_view *v, yyjson_val *object)
     v->is_simple = value_tree_is_simple(object);
 }
 
-void tree_view_fini(struct tree_view *v)
+void value_view_fini(struct value_view *v)
 {
     index_free(v->index);
 }
 
-yyjson_val *tree_view_find(struct tree_view *v, struct slice name, yyjson_val **first)
+yyjson_val *value_view_find(struct value_view *v, struct slice name, yyjson_val **first)
 {
     yyjson_val *key = v->next;
     ptrdiff_t at;
@@ -174,7 +174,7 @@ yyjson_val *tree_view_find(struct tree_view *v, struct slice name, yyjson_val **
     return v->index->last[at];
 }
 
-size_t tree_view_distinct(struct tree_view *view)
+size_t value_view_distinct(struct value_view *view)
 {
     if (view->is_simple)
         return yyjson_obj_size(view->object);
@@ -267,7 +267,7 @@ static bool is_same_array(struct value_context *vc, JSValueConst array, yyjson_v
 
 /* The keys as they were, in order: `last` moves forward through the tree. */
 static bool is_same_member(struct value_context *vc, JSValueConst object, JSAtom atom,
-                           struct tree_view *view, yyjson_val **last)
+                           struct value_view *view, yyjson_val **last)
 {
     struct value_key key;
     yyjson_val *first, *tree;
@@ -277,7 +277,7 @@ static bool is_same_member(struct value_context *vc, JSValueConst object, JSAtom
         forget_exception(vc->ctx);
         return false;
     }
-    tree = key.is_symbol ? NULL : tree_view_find(view, key.name, &first);
+    tree = key.is_symbol ? NULL : value_view_find(view, key.name, &first);
     /* Indexes come first in any case; where they stood in the text makes no difference. */
     is_in_order = tree && (value_name_is_index(key.name) || first > *last);
     if (is_in_order && !value_name_is_index(key.name))
@@ -288,7 +288,7 @@ static bool is_same_member(struct value_context *vc, JSValueConst object, JSAtom
 
 static bool is_same_object(struct value_context *vc, JSValueConst object, yyjson_val *tree)
 {
-    struct tree_view view;
+    struct value_view view;
     JSPropertyEnum *names;
     yyjson_val *last = NULL;
     uint32_t count;
@@ -301,11 +301,11 @@ static bool is_same_object(struct value_context *vc, JSValueConst object, yyjson
         forget_exception(vc->ctx);
         return false;
     }
-    tree_view_init(&view, tree);
-    is_same = count == tree_view_distinct(&view);
+    value_view_init(&view, tree);
+    is_same = count == value_view_distinct(&view);
     for (uint32_t i = 0; is_same && i < count; i++)
         is_same = is_same_member(vc, object, names[i].atom, &view, &last);
-    tree_view_fini(&view);
+    value_view_fini(&view);
     value_names_free(vc->ctx, names, count);
     return is_same;
 }

@@ -193,7 +193,7 @@ static bool write_array(struct value_writer *w, JSValueConst array, yyjson_val *
 }
 
 static bool write_member(struct value_writer *w, JSAtom atom, JSValueConst value,
-                         struct tree_view *view, bool *is_first)
+                         struct value_view *view, bool *is_first)
 {
     struct value_key key;
     yyjson_val *tree, *first;
@@ -205,7 +205,7 @@ static bool write_member(struct value_writer *w, JSAtom atom, JSValueConst value
         value_key_fini(w->vc, &key);
         return true;
     }
-    tree = tree_view_find(view, key.name, &first);
+    tree = value_view_find(view, key.name, &first);
     ok = value_write_name(w, key.name, *is_first);
     *is_first = false;
     value_key_fini(w->vc, &key);
@@ -215,7 +215,7 @@ static bool write_member(struct value_writer *w, JSAtom atom, JSValueConst value
 }
 
 static bool write_members(struct value_writer *w, JSValueConst object, const JSPropertyEnum *names,
-                          uint32_t count, struct tree_view *view)
+                          uint32_t count, struct value_view *view)
 {
     JSContext *ctx = w->vc->ctx;
     bool is_first = true;
@@ -258,17 +258,17 @@ void value_names_free(JSContext *ctx, JSPropertyEnum *names, uint32_t count)
 
 bool value_write_object(struct value_writer *w, JSValueConst object, yyjson_val *tree)
 {
-    struct tree_view view;
+    struct value_view view;
     JSPropertyEnum *names;
     uint32_t count;
     bool ok;
 
     if (!value_names(w, object, &names, &count))
         return false;
-    tree_view_init(&view, tree);
+    value_view_init(&view, tree);
     ok = value_write_char(w, '{') && write_members(w, object, names, count, &view) &&
          value_write_char(w, '}');
-    tree_view_fini(&view);
+    value_view_fini(&view);
     value_names_free(w->vc->ctx, names, count);
     return ok;
 }

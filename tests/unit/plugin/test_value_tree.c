@@ -80,27 +80,27 @@ static void test_view(void **state)
     UNUSED(state);
     for (size_t k = 0; k < ARRAY_LEN(counts); k++) {
         struct json_doc doc;
-        struct tree_view v;
+        struct value_view v;
 
         large(&b, counts[k], k ? "\"k3\":9" : "\"x\":9");
         doc = read_doc(buf_cstr(&b));
         for (int step = -1; step <= 1; step += 2) {
-            tree_view_init(&v, doc.root);
+            value_view_init(&v, doc.root);
             for (int i = step > 0 ? 0 : counts[k] - 1; i >= 0 && i < counts[k]; i += step) {
                 char name[16];
                 int len = snprintf(name, sizeof(name), "k%d", i);
-                yyjson_val *found = tree_view_find(&v, slice_make(name, (size_t)len), &first);
+                yyjson_val *found = value_view_find(&v, slice_make(name, (size_t)len), &first);
 
                 assert_int_equal(yyjson_get_int(found), k && i == 3 ? 9 : i);
                 assert_non_null(first);
             }
-            assert_null(tree_view_find(&v, SLICE("none"), &first));
-            assert_int_equal(tree_view_distinct(&v), counts[k] + !k);
-            tree_view_fini(&v);
+            assert_null(value_view_find(&v, SLICE("none"), &first));
+            assert_int_equal(value_view_distinct(&v), counts[k] + !k);
+            value_view_fini(&v);
         }
         json_doc_free(&doc);
     }
-    tree_view_init(&(struct tree_view){0}, NULL);
+    value_view_init(&(struct value_view){0}, NULL);
     buf_free(&b);
 }
 
