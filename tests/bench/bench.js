@@ -256,6 +256,20 @@ async function pluginStep() {
   }
 }
 
+// One plugin on one thread, from text to text, in batches of 1, 10 and 100 events under way, beside a context of Node's vm.
+async function vmBench(kind) {
+  const counts = { simple: [50000, 50000, 50000], for2k: [5000, 5000, 5000], timeout100ms: [20, 200, 2000] }[kind]
+  for (const [i, size] of [1, 10, 100].entries()) {
+    const r = await repeat(async () => helper('vm', [counts[i], size, kind]))
+    const node = helper(process.execPath, [b.path.join(__dirname, 'node_vm.js'), counts[i], size, kind])
+    figure(`vm-${kind}`, `events, batches of ${size}`, round(middle(r, 'events_per_s')), 'events/s', '',
+      `${round(middle(r, 'us'), 2)} us cpu an event; Node's vm ${round(node.events_per_s)} events/s, ${round(node.us, 2)} us`)
+  }
+  if (kind !== 'timeout100ms') return
+  const all = helper('vm', [10000, 10000, kind])
+  figure(`vm-${kind}`, '10,000 events at once', round(all.seconds, 2), 's', '', '200 of a team await at once: 50 x 100 ms are 5 s')
+}
+
 // Handing an event of 20 properties to a script and taking it back.
 async function valueBridge() {
   const floors = { look: '', set2: '<= 2.5', rewrite: '<= 22' }
@@ -273,6 +287,9 @@ const benches = {
   e2e,
   'e2e-plugin': e2ePlugin,
   'plugin-step': pluginStep,
+  'vm-simple': () => vmBench('simple'),
+  'vm-for2k': () => vmBench('for2k'),
+  'vm-timeout100ms': () => vmBench('timeout100ms'),
   idle,
   start,
   growth,

@@ -178,7 +178,7 @@ async function wrk({ port, route, file, gzip = false, connections = 64, threads 
 
 // Runs a helper program that prints one JSON line.
 function helper(name, args) {
-  return JSON.parse(execFileSync(path.join(BENCH_DIR, name), args.map(String), { encoding: 'utf8' }).trim().split('\n').pop())
+  return JSON.parse(execFileSync(path.resolve(BENCH_DIR, name), args.map(String), { encoding: 'utf8' }).trim().split('\n').pop())
 }
 
 async function bareHttp(options) {
