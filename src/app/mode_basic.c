@@ -1,13 +1,14 @@
 /* The modes that need no running server of their own: help, version, healthcheck, migrate, idle,
  * check, config. */
+#include "admin/plugin_change.h"
 #include "app/app_priv.h"
 #include "app/remote.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "model/provision.h"
 #include "net/http_client.h"
+#include "plugin/loader.h"
 #include "store/store_sqlite.h"
 
 #include <errno.h>
@@ -181,6 +182,56 @@ static size_t complain_lines(const char *what, struct slice text)
     return count;
 }
 
+/* Whether it is there may be different where the server runs: a warning. */
+static void warn_missing(const char *file, const char *what, const char *name, const char *path)
+{
+    app_complain("warning: %s: %s \"%s\": there is no %s", file, what, name, path);
+}
+
+/* What the server would say of it: one that cannot be loaded is a fault. */
+static size_t check_plugin(const char *file, const char *name, const cJSON *object)
+{
+    const char *source = json_str(object, "source");
+    struct plugin_files files;
+
+    if (source && slice_starts(slice_cstr(source), SLICE("dir:")) && !fs_exists(source + 4)) {
+        warn_missing(file, "plugin", name, source + 4);
+        return 0;
+    }
+    loader_read(object, 0, &files);
+    size_t count = files.load_error != NULL;
+    if (count)
+        app_complain("%s: plugin \"%s\": %s", file, name, files.load_error);
+    plugin_files_fini(&files);
+    return count;
+}
+
+static void check_attachments(const char *file, const char *name, const cJSON *object)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, json_get(object, "attachments")) if (cJSON_IsString(item) &&
+                                                                  !fs_exists(item->valuestring))
+        warn_missing(file, "attachment of the plugin config", name, item->valuestring);
+}
+
+static size_t check_plugins(const char *file, const struct provision *p)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < p->object_count; i++) {
+        const struct provision_object *o = &p->objects[i];
+        struct err err = ERR_INIT;
+        cJSON *object = json_parse(slice_cstr(o->json), &err);
+        if (object && slice_eq(slice_cstr(o->kind), SLICE(PLUGIN_KIND)))
+            count += check_plugin(file, o->key, object);
+        else if (object && slice_eq(slice_cstr(o->kind), SLICE(PLUGIN_CONFIG_KIND)))
+            check_attachments(file, o->key, object);
+        json_free(object);
+    }
+    return count;
+}
+
 static size_t check_provision(const char *path)
 {
     struct buf text = BUF_INIT(64 << 20), what = BUF_INIT(PATH_MAX + 2);
@@ -194,10 +245,11 @@ static size_t check_provision(const char *path)
         return 1;
     }
     char *dir = app_base_dir(path);
-    provision_free(provision_parse(buf_slice(&text), dir, &faults));
+    struct provision *p = provision_parse(buf_slice(&text), dir, &faults);
     buf_addf(&what, "%s: ", path);
     complain_lines(buf_cstr(&what), buf_slice(&faults.text));
-    count = faults.count;
+    count = faults.count + (p ? check_plugins(path, p) : 0);
+    provision_free(p);
     mem_free(dir);
     json_faults_free(&faults);
     buf_free(&what);

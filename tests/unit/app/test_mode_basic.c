@@ -88,6 +88,21 @@ static void checks(void **state)
          1,
          {"/teams/0/id: ", "/x: unknown key", "\n2 faults\n"}},
         {"{", 1, {"line 1", "\n1 fault\n"}},
+        {"{\"plugins\":[{\"name\":\"G\",\"source\":\"builtin:geoip\"},{\"name\":\"p\",\"source\":"
+         "\"inline\",\"files\":{\"index.js\":\"\"}}]}",
+         0,
+         {"fine"}},
+        /* What may be there where the server runs is no fault. */
+        {"{\"plugins\":[{\"name\":\"p\",\"source\":\"dir:nowhere\"}],\"plugin_configs\":[{"
+         "\"plugin\":"
+         "\"p\",\"team\":1,\"attachments\":{\"a\":\"no.csv\"}}]}",
+         0,
+         {"warning: ", "plugin \"p\": there is no /", "config \"1/p\": there is no /"}},
+        {"{\"plugins\":[{\"name\":\"p\",\"source\":\"inline\",\"files\":{\"plugin.json\":\"{\"}},"
+         "{\"name\":\"q\",\"source\":\"builtin:nothing\"}]}",
+         1,
+         {"plugin \"p\": Could not load \"plugin.json\"", "plugin \"q\": There is no plugin",
+          "\n2 faults\n"}},
     };
     struct place p;
     char *out;
