@@ -181,13 +181,12 @@ static void js_count(struct plugin_run *run, const struct plugin_error *error)
     run->is_probe = false;
 }
 
-static enum link_result js_drop(struct plugin_run *run)
+static void js_drop(struct plugin_run *run)
 {
     atomic_fetch_add_explicit(&plugin_run_link(run)->config->state->dropped, 1,
                               memory_order_relaxed);
     event_object_end(run->object);
     run->object = NULL;
-    return LINK_DROP;
 }
 
 /* The new event in place of the old one. False when that makes a failure of the call; `error` is
@@ -222,6 +221,8 @@ static enum link_result js_finish(struct plugin_run *run)
     struct event_head head = {0};
 
     run->call.error = (struct plugin_error){0};
+    if (run->object) // what is freed below is the plugin's, too
+        vm_enter(l->vm);
     if (!has_failed) {
         JSContext *ctx = vm_context(l->vm);
         bool is_truthy = JS_ToBool(ctx, run->call.result) > 0;
@@ -231,15 +232,19 @@ static enum link_result js_finish(struct plugin_run *run)
         JS_FreeValue(ctx, run->call.result);
         run->call.result = JS_UNDEFINED;
         if (!is_truthy) {
+            js_drop(run);
+            vm_leave(l->vm);
             js_count(run, NULL);
-            return js_drop(run);
+            return LINK_DROP;
         }
     }
     if (has_failed && run->object && !error.is_memory)
         js_read_rest(run, &change, &head);
-    if (run->object)
+    if (run->object) {
         event_object_end(run->object);
-    run->object = NULL;
+        run->object = NULL;
+        vm_leave(l->vm);
+    }
     js_count(run, has_failed ? &error : NULL);
     if (change == EVENT_CHANGED)
         has_failed |= !js_take(run, &head, has_failed, &error);
@@ -258,7 +263,9 @@ static enum link_result js_start(struct plugin_run *run)
     enum vm_outcome outcome;
 
     run->began_us = clock_mono_us();
+    vm_enter(l->vm);
     run->object = event_object_new(vm_context(l->vm), e->envelope, e->doc->root);
+    vm_leave(l->vm);
     if (!run->object) {
         struct plugin_error error = {0};
 

@@ -120,6 +120,9 @@ size_t runtime_host_calls(const struct runtime *rt)
     return rt->host_calls;
 }
 
+/* By how much a runtime's memory changes before it is told again. */
+#define MEMORY_TELL_BYTES ((size_t)64 << 10)
+
 /* --- entries ---------------------------------------------------------------------------------- */
 
 /* The first yes of a turn ends what runs; what hears of it (a promise that is rejected, jobs behind
@@ -198,6 +201,38 @@ void vm_enter(struct vm *vm)
     plugin_worker_enter(rt->worker, vm->config.id, rt->deadline_us);
 }
 
+static int64_t charged(const struct vm *vm)
+{
+    return MAX(vm->bytes_charged, 0);
+}
+
+static void share_tell(struct vm *vm, int64_t bytes)
+{
+    if (vm->config.state)
+        atomic_fetch_add_explicit(&vm->config.state->memory_bytes, bytes - vm->bytes_told,
+                                  memory_order_relaxed);
+    vm->bytes_told = vm->bytes_charged = bytes;
+    vm->has_told = true;
+}
+
+/* What people see: the runtime's memory, parted as the vms have taken and given back. Whose entry
+ * something falls into is not always whose it is: garbage of all of them goes when one of them lets
+ * the collector run. So only the parts are taken from that, never the sum. */
+static void memory_tell(struct runtime *rt)
+{
+    double bytes = (double)rt->memory->malloc_size;
+    double all = 0;
+
+    list_each (at, &rt->vms)
+        all += (double)charged(list_entry(at, struct vm, node));
+    list_each (at, &rt->vms) {
+        struct vm *vm = list_entry(at, struct vm, node);
+
+        share_tell(vm, all > 0 ? (int64_t)(bytes * (double)charged(vm) / all) : 0);
+    }
+    rt->told_bytes = rt->memory->malloc_size;
+}
+
 static void charge(struct vm *vm)
 {
     struct runtime *rt = vm->runtime;
@@ -208,13 +243,12 @@ static void charge(struct vm *vm)
     vm->used_us += used;
     if (vm->out_turn == rt->turn) // nothing is left but the grace
         vm->used_us = MAX(vm->used_us, rt->options->limits.run_us);
-    vm->bytes_charged += bytes - rt->entered_bytes; // may go below zero and come back
-    if (!state)
-        return;
-    atomic_fetch_add_explicit(&state->cpu_ns, (uint64_t)used * 1000, memory_order_relaxed);
-    if (bytes != rt->entered_bytes)
-        atomic_fetch_add_explicit(&state->memory_bytes, (int64_t)bytes - (int64_t)rt->entered_bytes,
-                                  memory_order_relaxed);
+    vm->bytes_charged += (int64_t)bytes - (int64_t)rt->entered_bytes;
+    if (state)
+        atomic_fetch_add_explicit(&state->cpu_ns, (uint64_t)used * 1000, memory_order_relaxed);
+    if (bytes > rt->told_bytes + MEMORY_TELL_BYTES || bytes + MEMORY_TELL_BYTES < rt->told_bytes ||
+        !vm->has_told)
+        memory_tell(rt);
 }
 
 /* The engine collects garbage when its memory has grown by half, which may lie beyond the limit. */

@@ -283,7 +283,7 @@ void vm_unref(struct vm *vm)
     if (vm->ctx)
         context_free(vm);
     if (vm->config.state)
-        atomic_fetch_sub(&vm->config.state->memory_bytes, (int64_t)vm->bytes_charged);
+        atomic_fetch_sub(&vm->config.state->memory_bytes, vm->bytes_told);
     list_remove(&vm->node);
     plugin_error_fini(&vm->error);
     config_drop(&vm->config);

@@ -34,7 +34,7 @@ struct runtime {
     struct vm *inside;
     int depth;
     int64_t entered_us, deadline_us; /* clock_mono_real_us */
-    size_t entered_bytes, collected_bytes;
+    size_t entered_bytes, collected_bytes, told_bytes;
     bool is_interrupted, is_out; /* the run limit or the memory limit was hit in this entry */
     bool is_spoilt;
     bool is_making; /* an empty world: memory without a limit */
@@ -72,8 +72,10 @@ struct vm {
     uint64_t interrupted_turn, out_turn, out_told_turn, overrun_turn;
     int64_t used_us;
     bool has_grace, is_calling;
-    bool has_run_out; /* its code hit the memory limit, caught or not */
-    size_t bytes_charged;
+    bool has_run_out;      /* its code hit the memory limit, caught or not */
+    int64_t bytes_charged; /* taken less given back in its entries, since `bytes_told` */
+    int64_t bytes_told;    /* what the state has of it */
+    bool has_told;
 
     struct pending **pendings; /* by slot */
     size_t pending_cap;

@@ -393,17 +393,41 @@ static void test_output_limit(void **state)
     chain_aid_fini(&a);
 }
 
+/* What the plugins of a team are told to hold is what their runtime holds, however many events have
+ * come by and whoever collected the garbage. */
+static void test_memory_told(void **state)
+{
+    struct chain_aid a;
+    struct plugin_team *team;
+    int64_t told;
+
+    UNUSED(state);
+    chain_aid_init(&a);
+    chain_aid_start(&a);
+    chain_aid_sources(&a,
+                      "function processEvent(e){e.properties.me=()=>e;e.properties.a=[1];return e}",
+                      "async function processEvent(e){await 0;e.properties.b={};return {...e}}");
+    for (int i = 0; i < 5000; i++)
+        chain_aid_expect(&a, "{\"event\":\"e\",\"properties\":{}}", "{\"a\":[1],\"b\":{}}");
+    team = list_entry(a.worker->teams.next, struct plugin_team, in_worker);
+    told = atomic_load(&plugins_aid_state(a.plugins, 1)->memory_bytes) +
+           atomic_load(&plugins_aid_state(a.plugins, 2)->memory_bytes);
+    assert_in_range(told, 1, (int64_t)runtime_memory(team->runtime->rt) + (128 << 10));
+    chain_aid_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_plugins), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_drop),       cmocka_unit_test(test_throw),
-        cmocka_unit_test(test_no_event),   cmocka_unit_test(test_team_id),
-        cmocka_unit_test(test_envelope),   cmocka_unit_test(test_untouched),
-        cmocka_unit_test(test_snapshot),   cmocka_unit_test(test_async),
-        cmocka_unit_test(test_long),       cmocka_unit_test(test_wait_limit),
-        cmocka_unit_test(test_run_limit),  cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_builtin),    cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_no_plugins),  cmocka_unit_test(test_order),
+        cmocka_unit_test(test_drop),        cmocka_unit_test(test_throw),
+        cmocka_unit_test(test_no_event),    cmocka_unit_test(test_team_id),
+        cmocka_unit_test(test_envelope),    cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_snapshot),    cmocka_unit_test(test_async),
+        cmocka_unit_test(test_long),        cmocka_unit_test(test_wait_limit),
+        cmocka_unit_test(test_run_limit),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_builtin),     cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_memory_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
