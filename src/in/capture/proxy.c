@@ -182,14 +182,17 @@ static bool is_host(struct slice s)
 
 struct slice capture_proxy_site_url(const struct capture_site *site, struct arena *arena)
 {
-    struct slice host = site->host;
-    const char *scheme = "http";
+    struct slice scheme = SLICE("http://"), host = site->host;
+    char *url;
 
     if (site->is_trusted && is_host(first_part(site->forwarded_host)))
         host = first_part(site->forwarded_host);
     if (site->is_trusted && slice_eq_nocase(first_part(site->forwarded_proto), SLICE("https")))
-        scheme = "https";
+        scheme = SLICE("https://");
     if (!is_host(host))
         return SLICE_NONE;
-    return slice_cstr(arena_printf(arena, "%s://%.*s", scheme, SLICE_ARG(host)));
+    url = arena_alloc(arena, scheme.len + host.len);
+    memcpy(url, scheme.ptr, scheme.len);
+    memcpy(url + scheme.len, host.ptr, host.len);
+    return slice_make(url, scheme.len + host.len);
 }
