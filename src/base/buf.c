@@ -50,7 +50,7 @@ static bool grow(struct buf *b, size_t more, size_t extra)
     return true;
 }
 
-bool buf_reserve(struct buf *b, size_t more)
+bool buf_grow(struct buf *b, size_t more)
 {
     return grow(b, more, 0);
 }

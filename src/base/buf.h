@@ -18,9 +18,9 @@ struct buf {
 
 #define BUF_INIT(max_bytes) ((struct buf){.ptr = NULL, .len = 0, .cap = 0, .max = (max_bytes)})
 
-void buf_free(struct buf *b);                 /* leaves an empty buffer with the same maximum */
-void buf_clear(struct buf *b);                /* keeps the memory; clears is_over */
-bool buf_reserve(struct buf *b, size_t more); /* room for `more` bytes behind len */
+void buf_free(struct buf *b);              /* leaves an empty buffer with the same maximum */
+void buf_clear(struct buf *b);             /* keeps the memory; clears is_over */
+bool buf_grow(struct buf *b, size_t more); /* what buf_reserve does when there is no room */
 bool buf_add(struct buf *b, const void *bytes, size_t len);
 bool buf_add_slice(struct buf *b, struct slice s);
 bool buf_add_str(struct buf *b, const char *text);
@@ -32,6 +32,12 @@ bool buf_add_i64(struct buf *b, int64_t value);
 bool buf_add_json_str(struct buf *b, struct slice s);
 /* Adds a NUL that does not count in len, and returns the text ("" when that is impossible). */
 const char *buf_cstr(struct buf *b);
+
+/* Room for `more` bytes behind len. */
+static inline bool buf_reserve(struct buf *b, size_t more)
+{
+    return (more <= b->cap - b->len && b->len + more <= b->max) || buf_grow(b, more);
+}
 
 static inline struct slice buf_slice(const struct buf *b)
 {

@@ -28,8 +28,7 @@ void json_index_fini(struct json_index *x)
     x->slots = NULL;
 }
 
-/* First and last eight bytes and the length: enough to tell a few dozen property names apart. */
-static uint64_t fingerprint(struct slice key)
+uint64_t json_key_fingerprint(struct slice key)
 {
     uint64_t head = 0;
     uint64_t tail = 0;
@@ -47,7 +46,7 @@ static uint64_t fingerprint(struct slice key)
 
 static uint64_t hash_of(const struct json_index *x, struct slice key)
 {
-    return x->seed ? hash64(key.ptr, key.len, x->seed) : fingerprint(key);
+    return x->seed ? hash64(key.ptr, key.len, x->seed) : json_key_fingerprint(key);
 }
 
 static void place(struct json_index *x, size_t number)

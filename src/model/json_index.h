@@ -29,5 +29,8 @@ void json_index_init(struct json_index *x); /* embedded; must not be moved after
 void json_index_fini(struct json_index *x);
 /* The key's number; *is_new tells whether it came just now. */
 size_t json_index_add(struct json_index *x, struct slice key, bool *is_new);
+/* Of first and last eight bytes and the length: enough to tell a few dozen property names apart,
+ * and easy to meet on purpose. */
+uint64_t json_key_fingerprint(struct slice key);
 /* The key's number, or -1. */
 ptrdiff_t json_index_find(const struct json_index *x, struct slice key);

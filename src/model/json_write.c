@@ -1,9 +1,9 @@
 /* The one canonical text of a JSON value.
  *
- * Strings are copied in runs: eight bytes are looked at together, and only a word with a quote, a
- * backslash or a control character is taken apart. Repeated keys are rare, so an object is first
- * asked whether it has any (a fingerprint per key); only then the slower writer runs, which knows
- * each key's last value.
+ * Strings are copied by words of eight bytes, and only a word with a quote, a backslash or a
+ * control character is taken apart. Repeated keys are rare, so an object is first asked whether it
+ * has any (a fingerprint per key); only then the slower writer runs, which knows each key's last
+ * value.
  */
 #include "base/mem.h"
 #include "model/json_index.h"
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #define REAL_TEXT_MAX 512 /* room for yyjson's writer */
+#define FILTER_BITS   2048
+#define FILTER_KEYS   32 /* more would often meet by chance */
 #define ONES          UINT64_C(0x0101010101010101)
 #define HIGHS         UINT64_C(0x8080808080808080)
 
@@ -120,31 +122,40 @@ bool json_number_js(double value, struct buf *out)
 
 /* --- strings ---------------------------------------------------------------------------------- */
 
-/* A byte of the word is a quote, a backslash or below 0x20. */
+/* A byte of the word is a quote, a backslash or below 0x20. The quote is the one byte behind the
+ * control characters once bit 1 is turned round, which moves those only among themselves. */
 static bool has_special(uint64_t word)
 {
-    uint64_t quote = word ^ (ONES * '"');
-    uint64_t slash = word ^ (ONES * '\\');
-    uint64_t found =
-        ((word - ONES * 0x20) & ~word) | ((quote - ONES) & ~quote) | ((slash - ONES) & ~slash);
+    uint64_t below = (word ^ (ONES * 0x02)) - ONES * 0x21;
+    uint64_t slash = (word ^ (ONES * '\\')) - ONES;
 
-    return (found & HIGHS) != 0;
+    return ((below | slash) & ~word & HIGHS) != 0;
 }
 
-static size_t plain_run(const char *p, size_t len)
+static bool is_special(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+/* Copies bytes up to the first special one; their number. `out` has room for len. The last word of
+ * a text of eight bytes and more lies over the one before it, so that no byte is looked at alone.
+ */
+static size_t copy_plain(char *out, const char *p, size_t len)
 {
     size_t at = 0;
+    uint64_t word;
 
-    while (at + 8 <= len) {
-        uint64_t word;
+    while (len >= 8 && at < len) {
+        size_t from = MIN(at, len - 8);
 
-        memcpy(&word, p + at, 8);
+        memcpy(&word, p + from, 8);
         if (has_special(word))
             break;
-        at += 8;
+        memcpy(out + from, &word, 8);
+        at = from + 8;
     }
-    while (at < len && (unsigned char)p[at] >= 0x20 && p[at] != '"' && p[at] != '\\')
-        at++;
+    for (; at < len && !is_special((unsigned char)p[at]); at++)
+        out[at] = p[at];
     return at;
 }
 
@@ -172,28 +183,42 @@ static size_t put_escape(char *out, unsigned char c, bool is_clean)
     return 6;
 }
 
-static bool write_string(const char *p, size_t len, bool is_clean, struct buf *out)
+/* What comes behind the first special byte. The quote at the end has its room already. */
+static bool write_escaped(const char *p, size_t len, bool is_clean, struct buf *out)
 {
-    if (!buf_reserve(out, len + 2))
-        return false;
-    out->ptr[out->len++] = '"';
-    for (;;) {
-        size_t run = plain_run(p, len);
+    while (len > 0) {
+        size_t run;
 
-        memcpy(out->ptr + out->len, p, run);
-        out->len += run;
-        p += run;
-        len -= run;
-        if (len == 0)
-            break;
         if (!buf_reserve(out, len + 6)) /* one escape instead of one byte, the rest, the quote */
             return false;
         out->len += put_escape(out->ptr + out->len, (unsigned char)*p, is_clean);
         p++;
         len--;
+        run = copy_plain(out->ptr + out->len, p, len);
+        out->len += run;
+        p += run;
+        len -= run;
     }
+    return true;
+}
+
+/* The buffer has room for the text and two quotes. */
+static bool put_string(const char *p, size_t len, bool is_clean, struct buf *out)
+{
+    size_t run;
+
+    out->ptr[out->len++] = '"';
+    run = copy_plain(out->ptr + out->len, p, len);
+    out->len += run;
+    if (run < len && !write_escaped(p + run, len - run, is_clean, out))
+        return false;
     out->ptr[out->len++] = '"';
     return true;
+}
+
+static bool write_string(const char *p, size_t len, bool is_clean, struct buf *out)
+{
+    return buf_reserve(out, len + 2) && put_string(p, len, is_clean, out);
 }
 
 bool json_string_write(struct slice s, bool is_clean, struct buf *out)
@@ -208,7 +233,7 @@ bool json_name_write(struct slice name, bool is_first, bool is_clean, struct buf
         return false;
     if (!is_first)
         out->ptr[out->len++] = ',';
-    if (!json_string_write(name, is_clean, out) || !buf_reserve(out, 1))
+    if (!put_string(name.len ? name.ptr : "", name.len, is_clean, out) || !buf_reserve(out, 1))
         return false;
     out->ptr[out->len++] = ':';
     return true;
@@ -237,6 +262,25 @@ static bool write_member(yyjson_val *key, yyjson_val *value, bool is_first, bool
            write_value(value, is_clean, out);
 }
 
+/* A bit per fingerprint: false is certain, true means that the keys have to be looked at. */
+static bool may_repeat_keys(yyjson_val *object)
+{
+    uint64_t seen[FILTER_BITS / 64] = {0};
+    yyjson_obj_iter it = yyjson_obj_iter_with(object);
+    yyjson_val *key;
+
+    if (yyjson_obj_size(object) > FILTER_KEYS)
+        return true;
+    while ((key = yyjson_obj_iter_next(&it))) {
+        uint64_t bit = json_key_fingerprint(json_text(key)) % FILTER_BITS;
+
+        if (seen[bit / 64] >> (bit % 64) & 1)
+            return true;
+        seen[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+    return false;
+}
+
 static bool has_repeated_keys(yyjson_val *object)
 {
     struct json_index keys;
@@ -244,7 +288,7 @@ static bool has_repeated_keys(yyjson_val *object)
     yyjson_val *key;
     bool is_new = true;
 
-    if (yyjson_obj_size(object) < 2)
+    if (yyjson_obj_size(object) < 2 || !may_repeat_keys(object))
         return false;
     json_index_init(&keys);
     while (is_new && (key = yyjson_obj_iter_next(&it)))

@@ -1,4 +1,5 @@
 #include "base/rand.h"
+#include "model/json_index.h"
 #include "model/json_value.h"
 #include "unit.h"
 
@@ -107,7 +108,8 @@ static void test_strings(void **state)
     buf_free(&b);
 }
 
-/* Every byte at every place of a word. */
+/* Every byte at every place of strings of every length, alone and before a byte that is not ASCII.
+ */
 static void test_special_anywhere(void **state)
 {
     struct buf b = BUF_INIT(1000);
@@ -115,20 +117,42 @@ static void test_special_anywhere(void **state)
 
     UNUSED(state);
     for (int c = 0; c < 128; c++) {
-        for (size_t at = 0; at < 20; at++) {
-            char text[20];
+        for (size_t at = 0; at < 27; at++) {
+            char text[28];
+            size_t len = MAX(at + 1, (size_t)c % sizeof(text));
             struct json_doc doc;
             struct err err = ERR_INIT;
 
             memset(text, 'x', sizeof(text));
             text[at] = (char)c;
+            if (at + 2 < len)
+                memcpy(text + at + 1, "\xc3\xbc", 2);
             buf_clear(&b);
-            assert_true(json_string_write(slice_make(text, sizeof(text)), false, &b));
+            assert_true(json_string_write(slice_make(text, len), false, &b));
             assert_true(json_doc_read(buf_slice(&b), &opt, &doc, &err));
-            assert_true(slice_eq(json_text(doc.root), slice_make(text, sizeof(text))));
+            assert_true(slice_eq(json_text(doc.root), slice_make(text, len)));
             json_doc_free(&doc);
         }
     }
+    buf_free(&b);
+}
+
+/* Two names with one fingerprint are two names. */
+static void test_names_alike(void **state)
+{
+    static const char text[] = "{\"12345678a87654321\":1,\"12345678b87654321\":2}";
+    struct json_read_options opt = {0};
+    struct buf b = BUF_INIT(1000);
+    struct err err = ERR_INIT;
+    struct json_doc doc;
+
+    UNUSED(state);
+    assert_int_equal(json_key_fingerprint(SLICE("12345678a87654321")),
+                     json_key_fingerprint(SLICE("12345678b87654321")));
+    assert_true(json_doc_read(slice_cstr(text), &opt, &doc, &err));
+    assert_true(json_value_write(doc.root, &b));
+    assert_text(&b, text);
+    json_doc_free(&doc);
     buf_free(&b);
 }
 
@@ -237,10 +261,11 @@ static void test_limit(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),      cmocka_unit_test(test_numbers_round_trip),
-        cmocka_unit_test(test_strings),      cmocka_unit_test(test_special_anywhere),
-        cmocka_unit_test(test_objects),      cmocka_unit_test(test_many_repeated),
-        cmocka_unit_test(test_object_write), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_numbers_round_trip),
+        cmocka_unit_test(test_strings),       cmocka_unit_test(test_special_anywhere),
+        cmocka_unit_test(test_names_alike),   cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_many_repeated), cmocka_unit_test(test_object_write),
+        cmocka_unit_test(test_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
