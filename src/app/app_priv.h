@@ -18,6 +18,7 @@ int mode_export(const struct conf *conf);
 int mode_team(const struct cli *cli, const struct conf *conf);
 int mode_tail(const struct cli *cli, const struct conf *conf);
 int mode_plugin(const struct cli *cli, const struct conf *conf);
+int mode_plugin_test(const struct cli *cli, const struct conf *conf);
 int mode_send(const struct cli *cli, const struct conf *conf);
 
 /* The directory of a file (heap), for the relative paths inside it. */

@@ -96,6 +96,9 @@ static int take_option(int argc, char *const *argv, int at, struct cli *cli)
         {"--order", &cli->order},
         {"--plugin-config", &cli->plugin_config},
         {"--limit", &cli->limit},
+        {"--hook", &cli->hook},
+        {"--fixture", &cli->fixture},
+        {"--clock", &cli->clock},
     };
     const struct {
         const char *name;
@@ -121,6 +124,11 @@ static int take_option(int argc, char *const *argv, int at, struct cli *cli)
     if (n > 0 && cli->set_count < CLI_SETS_MAX)
         cli->sets[cli->set_count++] = set;
     return n;
+}
+
+bool cli_is_plugin_test(const struct cli *cli)
+{
+    return cli->mode == CLI_PLUGIN && cli->word_count && text_is(cli->words[0], "test");
 }
 
 int cli_parse(int argc, char *const *argv, struct cli *cli, struct buf *fault)
@@ -158,6 +166,10 @@ int cli_parse(int argc, char *const *argv, struct cli *cli, struct buf *fault)
             return 1;
         }
         i += n > 0 ? n : 1;
+    }
+    if (cli_is_plugin_test(cli)) {
+        cli->tested_config = cli->config_file;
+        cli->config_file = NULL;
     }
     return 0;
 }

@@ -38,6 +38,8 @@ struct cli {
     /* options of single modes */
     const char *token, *url, *team, *event, *id;
     const char *source, *order, *plugin_config, *limit;
+    const char *tested_config, *hook, *fixture,
+        *clock; /* `plugin test`: its --config is no file of settings */
     bool json, prune, follow, accept_gap;
     bool test_mode; /* defaults that the plugin server had in its tests */
 };
@@ -45,4 +47,5 @@ struct cli {
 /* The exit code to end with when the words cannot be understood (text in *fault: one line), 0 when
  * fine. 2 for an unknown mode, 1 for everything else. */
 MUST_CHECK int cli_parse(int argc, char *const *argv, struct cli *cli, struct buf *fault);
+bool cli_is_plugin_test(const struct cli *cli);
 const char *cli_prefix(enum cli_mode mode); /* four letters for log lines */

@@ -398,6 +398,8 @@ int mode_plugin(const struct cli *cli, const struct conf *conf)
     struct slice v = slice_cstr(verb);
     struct remote r;
 
+    if (cli_is_plugin_test(cli))
+        return mode_plugin_test(cli, conf);
     if (!remote_open(&r, conf, &err))
         return fail(&r, verb, &err);
     if (slice_eq(v, SLICE("list")) && cli->word_count == 1)
