@@ -504,6 +504,21 @@ static void counts_what_is_left_at_the_end(void **state)
     assert_false(child_killed_by(SIGABRT, leave_object, NULL));
 }
 
+/* The highest limb of such a number is only its sign, which made the size of its text a matter of
+ * luck. */
+static void prints_numbers_of_whole_limbs(void **state)
+{
+    struct engine e;
+
+    (void)state;
+    engine_start(&e, SMALL_MEMORY);
+    engine_must_eval(
+        &e, "for (let i = 64n; i <= 640n; i += 64n) { let n = (1n << i) - 1n, h = n.toString(16);"
+            "if (h !== 'f'.repeat(Number(i) / 4) || BigInt(String(n)) !== n ||"
+            "BigInt('0b' + n.toString(2)) !== n) throw h }");
+    assert_int_equal(engine_stop(&e), 0);
+}
+
 /* --- jobs ------------------------------------------------------------------------------------ */
 
 static void knows_whose_job_comes_next(void **state)
@@ -557,6 +572,7 @@ int main(void)
         cmocka_unit_test(ends_in_time_with_much_memory),
         cmocka_unit_test(runs_on_when_native_polls_are_off),
         cmocka_unit_test(counts_what_is_left_at_the_end),
+        cmocka_unit_test(prints_numbers_of_whole_limbs),
         cmocka_unit_test(knows_whose_job_comes_next),
         cmocka_unit_test(keeps_a_context_for_its_jobs),
     };
