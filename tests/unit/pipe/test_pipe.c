@@ -185,12 +185,12 @@ static void test_calls_from_threads(void **state)
 
 /* --- tail ------------------------------------------------------------------------------------- */
 
-static void note_line(int64_t team_id, struct slice event, struct slice line, void *ctx)
+static void note_line(const struct pipe_tail_event *e, void *ctx)
 {
-    assert_int_equal(team_id, TEAM);
-    assert_true(event.len > 0);
-    buf_add_slice(ctx, line);
-    buf_add_char(ctx, '\n');
+    assert_int_equal(e->team_id, TEAM);
+    assert_slice(e->event, "e");
+    assert_slice(e->distinct_id, "a\\\"b");
+    assert_true(buf_add_slice(ctx, e->json_line) && buf_add_char(ctx, '\n'));
 }
 
 /* STORE is done with the last commit, the tail included. */
