@@ -567,7 +567,7 @@ describe('signals', { concurrency: 2 }, () => {
   test('SIGHUP without a provision file', async () => {
     const server = await startHedgerow();
     server.child.kill('SIGHUP');
-    await waitFor(() => server.output.includes('nothing to reload'));
+    await waitFor(() => server.output.includes('the plugins were loaded anew'));
     await server.stop();
   });
 });
