@@ -102,8 +102,14 @@ const struct plugin_listed *keeper_catalog_at(const struct keeper_catalog *c, si
 
 #define KEEPER_WATCH_US 1000000
 #define KEEPER_GRACE_US 5000000
+/* A call is given up only when that many looks in a row have found it. A process that was stopped
+ * and goes on, or a machine that slept, finds every deadline gone by: what works ends before the
+ * second look. */
+#define KEEPER_LOOKS   3
+#define KEEPER_SEEN_US (KEEPER_GRACE_US - (KEEPER_LOOKS - 1) * KEEPER_WATCH_US)
 
-/* Ends the process when a call is overdue, with its circuit opened for the next start. */
+/* Every KEEPER_WATCH_US. Ends the process when a call is overdue, with its circuit opened for the
+ * next start. */
 void keeper_watch(struct keeper *k);
 /* At the start: circuits that a file tells of, because STORE could not be asked any more. */
 void keeper_watch_load(struct keeper *k);
@@ -132,6 +138,8 @@ struct keeper {
     struct pipe *pipe; /* NULL before keeper_start */
     struct thread thread;
     int64_t geo_due_us, watch_due_us; /* monotonic; the thread's */
+    struct plugin_overdue seen;       /* at the last look of keeper_watch */
+    int looks;                        /* that have found it */
     char *geo_path;                   /* of an attachment, open; the thread's */
 
     struct lock lock; /* over what follows */

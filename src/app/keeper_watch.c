@@ -77,11 +77,28 @@ static void tell_file(struct keeper *k, const struct opening *o)
     buf_free(&text);
 }
 
+/* The same call as at the look before: its thread has not left it, so it is as late as then or
+ * later. */
+static bool is_given_up(struct keeper *k, const struct plugin_overdue *now)
+{
+    const struct plugin_overdue *seen = &k->seen;
+    bool is_same = k->looks > 0 && seen->worker == now->worker &&
+                   seen->config_id == now->config_id && seen->overdue_us <= now->overdue_us;
+
+    k->looks = is_same ? k->looks + 1 : 1;
+    k->seen = *now;
+    return k->looks >= KEEPER_LOOKS;
+}
+
 void keeper_watch(struct keeper *k)
 {
     struct plugin_overdue overdue;
 
-    if (!plugins_overdue(k->plugins, KEEPER_GRACE_US, &overdue))
+    if (!plugins_overdue(k->plugins, KEEPER_SEEN_US, &overdue)) {
+        k->looks = 0;
+        return;
+    }
+    if (!is_given_up(k, &overdue))
         return;
     struct opening *o = mem_new(struct opening);
     o->config_id = overdue.config_id;

@@ -10,12 +10,13 @@ static bool seen_overdue(struct plugins *p, int64_t grace_us, struct plugin_over
 #include "store/store_sqlite.h"
 
 static bool is_overdue; /* what plugins_overdue says */
+static int64_t overdue_us = 6500000;
 
 static bool seen_overdue(struct plugins *p, int64_t grace_us, struct plugin_overdue *out)
 {
     UNUSED(p);
-    assert_int_equal(grace_us, KEEPER_GRACE_US);
-    *out = (struct plugin_overdue){.config_id = 7, .overdue_us = 6500000, .worker = 1};
+    assert_int_equal(grace_us, KEEPER_SEEN_US);
+    *out = (struct plugin_overdue){.config_id = 7, .overdue_us = overdue_us, .worker = 1};
     return is_overdue;
 }
 
@@ -65,7 +66,8 @@ static void hang(void *ctx)
     if (t->is_store_stuck)
         hold_begin(&h, t->w.pipe);
     is_overdue = true;
-    keeper_watch(t->w.k);
+    for (int i = 0; i < KEEPER_LOOKS; i++)
+        keeper_watch(t->w.k);
 }
 
 static bool is_open(struct watched *t, int64_t config_id, int64_t *until_us)
@@ -88,6 +90,31 @@ static void nothing_is_overdue(void **state)
     watched_open(&t);
     is_overdue = false;
     keeper_watch(t.w.k);
+    watched_close(&t);
+}
+
+/* A process that was stopped and goes on finds calls late that end at once: they are gone at the
+ * next look, or others have taken their place. */
+static void late_once_is_not_given_up(void **state)
+{
+    struct watched t;
+
+    UNUSED(state);
+    watched_open(&t);
+    for (int i = 0; i < KEEPER_LOOKS; i++) {
+        is_overdue = true;
+        keeper_watch(t.w.k);
+        keeper_watch(t.w.k);
+        is_overdue = false;
+        keeper_watch(t.w.k);
+    }
+    is_overdue = true;
+    for (int i = 0; i < 2 * KEEPER_LOOKS; i++) {
+        overdue_us -= 1000; /* another call */
+        keeper_watch(t.w.k);
+    }
+    overdue_us = 6500000;
+    is_overdue = false;
     watched_close(&t);
 }
 
@@ -151,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_overdue),
+        cmocka_unit_test(late_once_is_not_given_up),
         cmocka_unit_test(the_next_start_knows),
         cmocka_unit_test(what_the_file_says),
     };
