@@ -134,14 +134,17 @@ void host_storage_stop(struct vm *vm)
 
 static char *key_read(JSContext *ctx, JSValueConst value)
 {
-    const char *raw = JS_ToCString(ctx, value);
+    size_t len;
+    const char *raw = JS_ToCStringLen(ctx, &len, value);
     struct buf clean = BUF_INIT(3 * KEY_UNITS_MAX + 8);
     char *key = NULL;
 
     if (!raw)
         return NULL;
-    if (!vm_text_clean(slice_cstr(raw), KEY_UNITS_MAX + 1, &clean) ||
-        utf8_count_points(buf_slice(&clean)) > KEY_UNITS_MAX)
+    if (strlen(raw) < len)
+        vm_throw(ctx, NULL, "storage: a key must not contain the character NUL");
+    else if (!vm_text_clean(slice_make(raw, len), KEY_UNITS_MAX + 1, &clean) ||
+             utf8_count_points(buf_slice(&clean)) > KEY_UNITS_MAX)
         vm_throw(ctx, NULL, "storage: a key has at most %d characters", KEY_UNITS_MAX);
     else
         key = slice_dup(buf_slice(&clean));

@@ -17,6 +17,7 @@ static void test_table(void **state)
         {"await s.set('', 1); return s.get('')", "1"},
         {"await s.set(5, 1); return s.get('5')", "1"},
         {"return s.set('k'.repeat(201), 1)", "!storage: a key has at most 200 characters"},
+        {"return s.set('k\\0a', 1)", "!storage: a key must not contain the character NUL"},
         {"await s.set('\\u00e9'.repeat(200), 1); return s.get('\\u00e9'.repeat(200))", "1"},
         {"await s.set('\\ud83d\\ude00'.repeat(100), 1); return s.get('\\ud83d\\ude00'.repeat(100))",
          "1"},
