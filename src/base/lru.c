@@ -115,6 +115,15 @@ void lru_remove(struct lru *l, struct slice key)
         drop_entry(l, e);
 }
 
+void lru_each(struct lru *l, void (*each)(void *ctx, struct slice key, void *value), void *ctx)
+{
+    for (struct list *at = l->order.prev; at != &l->order; at = at->prev) {
+        struct lru_entry *e = list_entry(at, struct lru_entry, node);
+
+        each(ctx, entry_key(e), e->value);
+    }
+}
+
 size_t lru_count(const struct lru *l)
 {
     return map_count(l->map);

@@ -17,5 +17,7 @@ void *lru_get(struct lru *l, struct slice key); /* moves it to the front; NULL w
 void lru_put(struct lru *l, struct slice key, void *value, size_t bytes);
 void lru_remove(struct lru *l, struct slice key);
 void lru_clear(struct lru *l);
+/* From the least recently used to the last; nothing moves. No change meanwhile. */
+void lru_each(struct lru *l, void (*each)(void *ctx, struct slice key, void *value), void *ctx);
 size_t lru_count(const struct lru *l);
 size_t lru_bytes(const struct lru *l);
