@@ -327,3 +327,40 @@ enum plugin_cache_result plugin_cache_remove(struct plugin_cache *c, struct slic
     lock_drop(&c->lock);
     return result == CACHE_NONE ? CACHE_OK : result;
 }
+
+/* --- looking at all --------------------------------------------------------------------------- */
+
+bool plugin_cache_add_prefix(struct buf *out, int64_t plugin_id, int64_t team_id)
+{
+    return buf_addf(out, "@plugin/%lld/%lld/", (long long)plugin_id, (long long)team_id);
+}
+
+struct visit {
+    void (*each)(void *ctx, const struct plugin_cache_entry *e);
+    void *ctx;
+    int64_t now_us;
+};
+
+static void visit_entry(void *ctx, struct slice key, void *value)
+{
+    const struct visit *v = (const struct visit *)ctx;
+    const struct entry *e = (const struct entry *)value;
+    struct plugin_cache_entry seen = {.key = key,
+                                      .value = slice_make(e->value, e->len),
+                                      .is_list = e->is_list,
+                                      .items = e->items,
+                                      .count = e->count};
+
+    if (e->dies_us == 0 || v->now_us < e->dies_us)
+        v->each(v->ctx, &seen);
+}
+
+void plugin_cache_each(struct plugin_cache *c,
+                       void (*each)(void *ctx, const struct plugin_cache_entry *e), void *ctx)
+{
+    struct visit v = {.each = each, .ctx = ctx, .now_us = clock_mono_us()};
+
+    lock_take(&c->lock);
+    lru_each(c->lru, visit_entry, &v);
+    lock_drop(&c->lock);
+}

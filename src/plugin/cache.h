@@ -46,4 +46,16 @@ enum plugin_cache_result plugin_cache_range(struct plugin_cache *c, struct slice
 /* count > 0: from the front, < 0: from the end, 0: all. */
 enum plugin_cache_result plugin_cache_remove(struct plugin_cache *c, struct slice key,
                                              int64_t count, struct slice item, size_t *removed);
+/* What stands in front of the keys of a plugin in a team. */
+bool plugin_cache_add_prefix(struct buf *out, int64_t plugin_id, int64_t team_id);
+/* Every living key with its bytes, or the items of its list from the front. `each` runs under the
+ * lock: it only copies. */
+struct plugin_cache_entry {
+    struct slice key, value;
+    bool is_list;
+    const struct slice *items; /* the front is the last one */
+    size_t count;
+};
+void plugin_cache_each(struct plugin_cache *c,
+                       void (*each)(void *ctx, const struct plugin_cache_entry *e), void *ctx);
 const char *plugin_cache_text(enum plugin_cache_result result);

@@ -164,6 +164,7 @@ struct plugin_limits {
     int64_t circuit_us;       /* how long it stays open: 60 s */
 };
 
+struct plugin_cache;
 struct plugins; /* the process's: current set, states, cache */
 
 struct plugins_options {
@@ -173,6 +174,7 @@ struct plugins_options {
     struct geo *geo;         /* may be NULL */
     const char *instance_id; /* in log texts; copied */
     int task_timeout_s;      /* as messages say it */
+    bool has_own_clock;      /* Date of plugins follows clock.h, which may be a fake */
 };
 
 struct plugins *plugins_new(const struct plugins_options *opt);
@@ -184,7 +186,8 @@ const struct plugin_set *plugins_get(struct plugins *p); /* with a reference */
 const struct plugin_set *plugins_cached(struct plugins *p, const struct plugin_set **cached);
 /* The state of a config id, made when new; with a reference. States live as long as `p` does. */
 struct plugin_state *plugins_state(struct plugins *p, int64_t config_id);
-void plugin_state_unref(struct plugin_state *s); /* NULL is legal */
+void plugin_state_unref(struct plugin_state *s);       /* NULL is legal */
+struct plugin_cache *plugins_cache(struct plugins *p); /* meta.cache of everybody (cache.h) */
 /* What people see: adds one JSON object, members phase to error of GET /api/plugins. */
 void plugin_state_json(struct plugin_state *s, struct buf *out);
 /* A copy for the state, NULL: none any more. Restores what was stored before the process started.

@@ -27,7 +27,6 @@ struct plugins {
  */
 
 const struct plugins_options *plugins_options(const struct plugins *p);
-struct plugin_cache *plugins_cache(struct plugins *p); /* meta.cache of everybody (cache.h) */
 
 /* A runtime was freed while somebody held values of it, `blocks` of memory: a mistake of ours,
  * which costs that memory and nothing else. Ends the process in debug and test builds. */

@@ -73,8 +73,7 @@ static bool key_make(struct cache_call *c)
 {
     const struct plugin_config *config = vm_config(c->vm);
 
-    return buf_addf(&c->key, "@plugin/%lld/%lld/", (long long)config->plugin_id,
-                    (long long)config->team_id) &&
+    return plugin_cache_add_prefix(&c->key, config->plugin_id, config->team_id) &&
            text_add(c->ctx, argument(c, 0), &c->key);
 }
 
