@@ -152,6 +152,33 @@ void hooks_settle(struct plugin_worker *w)
     }
 }
 
+static struct plugin_link *find_link(const struct plugin_chain *chain, int64_t config_id)
+{
+    struct plugin_link *link = NULL;
+
+    for (size_t i = 0; i < chain->count; i++) {
+        if (chain->links[i]->config->id == config_id)
+            link = chain->links[i];
+    }
+    return link;
+}
+
+bool plugin_worker_capabilities(struct plugin_worker *w, int64_t config_id, struct buf *out)
+{
+    const struct plugin_config *c;
+    const struct plugin_link *link;
+
+    plugin_worker_take_set(w);
+    c = plugin_set_find(w->set, config_id);
+    if (!c || !c->is_enabled)
+        return false;
+    link = find_link(plugin_team_chain(plugin_team_of(w, c->team_id)), config_id);
+    if (!link->vm)
+        return false;
+    vm_capabilities(link->vm, out);
+    return true;
+}
+
 bool plugin_worker_hook(struct plugin_worker *w, int64_t config_id, const char *hook,
                         struct slice argument, plugin_hook_done_fn *done, void *ctx,
                         struct err *err)
@@ -172,10 +199,7 @@ bool plugin_worker_hook(struct plugin_worker *w, int64_t config_id, const char *
     team = plugin_team_of(w, c->team_id);
     chain = plugin_team_chain(team);
     h = mem_new(struct plugin_hook_run);
-    for (size_t i = 0; i < chain->count; i++) {
-        if (chain->links[i]->config->id == config_id)
-            h->link = chain->links[i];
-    }
+    h->link = find_link(chain, config_id);
     chain->refs++;
     h->worker = w;
     h->chain = chain;

@@ -126,6 +126,7 @@ static bool globals_define(struct vm *vm)
                       JS_PROP_CONFIGURABLE) &&
          define_value(ctx, global, "console", host_console_new(ctx), JS_PROP_CONFIGURABLE) &&
          host_timers_define(ctx, global) &&
+         (!vm_options(vm)->has_own_clock || host_date_define(ctx, global)) &&
          vm_define_function(ctx, global, "queueMicrotask", queue_microtask, 1, 0);
     JS_FreeValue(ctx, global);
     return ok;

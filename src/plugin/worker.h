@@ -58,6 +58,11 @@ void plugin_worker_post(struct plugin_worker *w, struct plugin_message *m);
 /* Events that wait inside (running or for a place). */
 size_t plugin_worker_waiting(const struct plugin_worker *w);
 
+/* {"scheduled_tasks":[…],"jobs":[…],"methods":[…]} of a config, which is loaded first if it has not
+ * been; setupPlugin may be under way then. False when there is nothing: it could not be loaded, is
+ * built in, or is not there. */
+bool plugin_worker_capabilities(struct plugin_worker *w, int64_t config_id, struct buf *out);
+
 /* One hook of one config outside the chain (plugin test, later jobs and schedules). */
 typedef void plugin_hook_done_fn(void *ctx, struct slice result_json, const char *error_json);
 /* `argument`: JSON text of the first argument, empty: none. */

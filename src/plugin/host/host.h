@@ -37,8 +37,9 @@ bool host_timers_define(JSContext *ctx, JSValueConst global); /* setTimeout, cle
 void host_timers_stop(struct vm *vm);
 JSValue host_cache_new(JSContext *ctx);
 JSValue host_storage_new(JSContext *ctx);
-JSValue host_cursor_new(JSContext *ctx); /* utils.cursor */
-void host_storage_stop(struct vm *vm);   /* answers still to come find nobody */
+JSValue host_cursor_new(JSContext *ctx);                    /* utils.cursor */
+void host_storage_stop(struct vm *vm);                      /* answers still to come find nobody */
+bool host_date_define(JSContext *ctx, JSValueConst global); /* Date that follows clock.h */
 JSValue host_jobs_new(JSContext *ctx);
 JSValue host_geoip_new(JSContext *ctx);
 
