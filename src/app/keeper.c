@@ -18,7 +18,7 @@
 #define LOG_UNITS_MAX    50000
 #define CIRCUIT_FILE     "plugin-circuit.json"
 #define GEO_COPIES       "tmp"
-#define SECONDS(k, name) (int64_t)(conf_num((k)->conf, name) * 1e6)
+#define SECONDS(c, name) (int64_t)(conf_num((c), name) * 1e6)
 
 static const struct plugin_services services = {
     .log = keeper_log_add,
@@ -40,31 +40,29 @@ void keeper_wake(struct keeper *k)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static struct plugin_limits limits_of(const struct keeper *k)
+struct plugin_limits keeper_limits(const struct conf *c)
 {
-    const struct conf *c = k->conf;
-
     return (struct plugin_limits){
         .memory_bytes = (size_t)conf_int(c, CONF_PLUGIN_MEMORY_BYTES),
         .stack_bytes = (size_t)conf_int(c, CONF_PLUGIN_STACK_BYTES),
-        .run_us = MIN(SECONDS(k, CONF_PLUGIN_RUN_TIMEOUT), SECONDS(k, CONF_TASK_TIMEOUT)),
-        .wait_us = SECONDS(k, CONF_TASK_TIMEOUT),
+        .run_us = MIN(SECONDS(c, CONF_PLUGIN_RUN_TIMEOUT), SECONDS(c, CONF_TASK_TIMEOUT)),
+        .wait_us = SECONDS(c, CONF_TASK_TIMEOUT),
         .output_bytes = (size_t)conf_int(c, CONF_QUEUE_MAX_RECORD_BYTES),
         .awaiting = AWAITING_MAX,
         .awaiting_per_team = (size_t)conf_int(c, CONF_AWAITING_EVENTS_PER_TEAM),
         .pending_promises = (size_t)conf_int(c, CONF_MAX_PENDING_PROMISES_PER_WORKER),
-        .idle_unload_us = SECONDS(k, CONF_PLUGIN_IDLE_UNLOAD_SECONDS),
+        .idle_unload_us = SECONDS(c, CONF_PLUGIN_IDLE_UNLOAD_SECONDS),
         .cache_bytes = (size_t)conf_int(c, CONF_PLUGIN_CACHE_BYTES),
         .log_message_units = LOG_UNITS_MAX,
         .circuit_failures = (int)conf_int(c, CONF_PLUGIN_CIRCUIT_FAILURES),
-        .circuit_us = SECONDS(k, CONF_PLUGIN_CIRCUIT_SECONDS),
+        .circuit_us = SECONDS(c, CONF_PLUGIN_CIRCUIT_SECONDS),
     };
 }
 
 static void make_plugins(struct keeper *k)
 {
     struct plugins_options opt = {
-        .limits = limits_of(k),
+        .limits = keeper_limits(k->conf),
         .services = &services,
         .services_self = k,
         .geo = k->geo,

@@ -27,6 +27,12 @@ MUST_CHECK bool keeper_start(struct keeper *k, struct pipe *pipe, struct err *er
 void keeper_stop(struct keeper *k, struct store *store);
 void keeper_free(struct keeper *k); /* NULL is legal */
 
+/* What the settings allow plugins. */
+struct plugin_limits keeper_limits(const struct conf *conf);
+/* Numbers as utils.cursor has them: 0 for a text that is none. */
+double keeper_number_of(struct slice json);
+void keeper_number_write(double number, struct buf *out);
+
 struct plugins *keeper_plugins(struct keeper *k);
 struct geo *keeper_geo(struct keeper *k);
 

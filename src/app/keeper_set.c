@@ -1,6 +1,7 @@
 /* From stored objects to what runs: each plugin is read once, each config becomes one entry of the
  * set. Whatever is wrong with one is its load error and no failure. */
 #include "admin/plugin_change.h"
+#include "app/attachment.h"
 #include "app/keeper_priv.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -14,9 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ATTACHMENT_BYTES_MAX (64u << 20)
-#define CONFIG_BYTES_MAX     (64u << 20)
-#define ERROR_BYTES_MAX      (64u << 10)
+#define CONFIG_BYTES_MAX (64u << 20)
+#define ERROR_BYTES_MAX  (64u << 10)
 
 /* --- objects ---------------------------------------------------------------------------------- */
 
@@ -162,37 +162,14 @@ struct building {
     struct arena *arena; /* of the config at hand */
 };
 
-static const char *content_type_of(const char *path)
-{
-    static const char *const types[][2] = {
-        {".json", "application/json"}, {".txt", "text/plain"},      {".csv", "text/csv"},
-        {".js", "text/javascript"},    {".html", "text/html"},      {".xml", "application/xml"},
-        {".zip", "application/zip"},   {".gz", "application/gzip"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        if (slice_ends(slice_cstr(path), slice_cstr(types[i][0])))
-            return types[i][1];
-    return "application/octet-stream";
-}
-
 static bool read_attachment(struct building *b, const cJSON *item, struct plugin_attachment *out)
 {
-    struct buf bytes = BUF_INIT(ATTACHMENT_BYTES_MAX);
     struct err err = ERR_INIT;
-    const char *path = item->valuestring, *slash = strrchr(path, '/');
-    bool ok = fs_read_all(path, &bytes, &err);
 
-    if (ok)
-        *out = (struct plugin_attachment){.key = item->string,
-                                          .content_type = content_type_of(path),
-                                          .file_name = slash ? slash + 1 : path,
-                                          .contents = arena_dup(b->arena, buf_slice(&bytes))};
-    else
-        b->config.load_error = arena_printf(b->arena, "The attachment \"%s\" cannot be read: %s",
-                                            item->string, err.text);
-    buf_free(&bytes);
-    return ok;
+    if (attachment_read(item->string, item->valuestring, b->arena, out, &err))
+        return true;
+    b->config.load_error = arena_printf(b->arena, "%s", err.text);
+    return false;
 }
 
 static void read_attachments(struct building *b, const cJSON *list)

@@ -37,7 +37,7 @@ static bool set_stored(struct store *store, const struct plugin_storage_call *c,
 }
 
 /* 0 for anything that is no number. */
-static double number_of(struct slice text)
+double keeper_number_of(struct slice text)
 {
     struct err err = ERR_INIT;
     cJSON *json = json_parse(text, &err);
@@ -47,7 +47,7 @@ static double number_of(struct slice text)
     return number;
 }
 
-static void write_number(double number, struct buf *out)
+void keeper_number_write(double number, struct buf *out)
 {
     cJSON *json = cJSON_CreateNumber(number);
 
@@ -65,9 +65,9 @@ static bool run_add(struct store *store, struct plugin_storage_call *c,
 
     if (ok) {
         result->has_sum = true;
-        result->sum = number_of(buf_slice(&text)) + number_of(buf_slice(&c->value));
+        result->sum = keeper_number_of(buf_slice(&text)) + keeper_number_of(buf_slice(&c->value));
         buf_clear(&text);
-        write_number(result->sum, &text);
+        keeper_number_write(result->sum, &text);
         ok = set_stored(store, c, buf_slice(&text), err);
     }
     buf_free(&text);
@@ -145,7 +145,7 @@ static void answer_group(struct keeper_storage *s, const struct err *err)
         next = node->next;
         if (!fault && r->has_sum) {
             buf_clear(&c->value);
-            write_number(r->sum, &c->value);
+            keeper_number_write(r->sum, &c->value);
         }
         c->done(c, fault == NULL, fault ? fault : err);
         mem_free(r->fault);
