@@ -58,13 +58,16 @@ static enum log_level level_of(const char *text)
     return LOG_INFO; /* conf has checked the value */
 }
 
-static void log_begin(const struct conf *conf, enum cli_mode mode)
+/* The result of `plugin test` is what stands on standard output, and nothing else. */
+static void log_begin(const struct conf *conf, const struct cli *cli)
 {
+    enum log_level lowest = level_of(conf_str(conf, CONF_LOG_LEVEL));
     bool is_json = slice_eq(slice_cstr(conf_str(conf, CONF_LOG_FORMAT)), SLICE("json"));
     bool is_local = slice_eq(slice_cstr(conf_str(conf, CONF_LOG_TIME)), SLICE("local"));
 
-    log_setup(level_of(conf_str(conf, CONF_LOG_LEVEL)), is_json ? LOG_JSON : LOG_CLASSIC, is_local);
-    log_set_prefix(cli_prefix(mode));
+    log_setup(cli_is_plugin_test(cli) ? MAX(lowest, LOG_WARN) : lowest,
+              is_json ? LOG_JSON : LOG_CLASSIC, is_local);
+    log_set_prefix(cli_prefix(cli->mode));
 }
 
 static int mode_run(const struct cli *cli, const struct conf *conf)
@@ -138,7 +141,7 @@ int app_main(int argc, char **argv)
         buf_free(&fault);
         return 1;
     }
-    log_begin(conf, cli.mode);
+    log_begin(conf, &cli);
     code = cli.mode == CLI_CHECK ? mode_check(&cli, conf, buf_slice(&fault)) : mode_run(&cli, conf);
     log_flush();
     buf_free(&fault);

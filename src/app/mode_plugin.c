@@ -412,6 +412,6 @@ int mode_plugin(const struct cli *cli, const struct conf *conf)
         return plugin_logs(&r, cli);
     err_set(&err, ERR_INPUT,
             "say `plugin add NAME --source …`, `plugin list`, `plugin enable ID|NAME`, `plugin "
-            "disable ID|NAME` or `plugin logs [ID|NAME]`");
+            "disable ID|NAME`, `plugin logs [ID|NAME]` or `plugin test DIR`");
     return fail(&r, verb, &err);
 }
