@@ -169,7 +169,9 @@ static bool open_raw(struct db *db, const struct db_options *opt, struct err *er
      * process-wide mutex at each allocation. */
     sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    rc = sqlite3_open_v2(opt->path, &db->raw, flags, NULL);
+    if (!opt->is_read_only)
+        db->vfs = db_vfs_new();
+    rc = sqlite3_open_v2(opt->path, &db->raw, flags, db->vfs ? db_vfs_name(db->vfs) : NULL);
     if (rc != SQLITE_OK) {
         db_fail(db, rc, err);
         return err_wrap(err, "open %s", opt->path);
@@ -207,6 +209,7 @@ void db_close(struct db *db)
         mem_free(s);
     }
     CHECK(sqlite3_close(db->raw) == SQLITE_OK);
+    db_vfs_free(db->vfs);
     mem_free(db->path);
     mem_free(db);
 }

@@ -14,6 +14,7 @@ struct db_stmt {
 
 struct db {
     sqlite3 *raw;
+    struct db_vfs *vfs; /* of a writer */
     struct db_stmt *stmts;
     char *path;
     const char *name; /* inside path */
@@ -24,5 +25,10 @@ struct db {
 
 /* Turns a result code into *err, with the connection's message. Always false. */
 bool db_fail(struct db *db, int rc, struct err *err);
+/* vfs.c: the system's files, with the write-ahead log in larger pieces. For one connection, which
+ * must be closed before it is freed. */
+struct db_vfs *db_vfs_new(void);
+const char *db_vfs_name(const struct db_vfs *v);
+void db_vfs_free(struct db_vfs *v); /* NULL is legal */
 /* Refuses what was made by a newer binary or by another program. */
 MUST_CHECK bool db_check_schema(struct db *db, const struct db_schema *schema, struct err *err);

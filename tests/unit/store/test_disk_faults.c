@@ -253,7 +253,7 @@ static void full_disk(bool sticks)
         if (nth % 3 == 0)
             aid_tidy(aid);
     }
-    assert_true(failed > 3);
+    assert_true(failed > 1); /* the write and the sync */
     aid_reopen(aid);
     expect_state(aid, rounds);
     aid_close(aid);
@@ -330,7 +330,7 @@ static void io_error(void **state)
         }
         expect_state(aid, rounds);
     }
-    assert_true(failed > 3);
+    assert_true(failed > 1);
     aid_close(aid);
 }
 
