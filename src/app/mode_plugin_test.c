@@ -104,6 +104,14 @@ static bool read_attachments(struct plugin_test *p, struct err *err)
     return ok;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(slice_cstr(name), slice_cstr(names[i])))
+            return true;
+    return false;
+}
+
 /* Members that nobody knows are named, in case one was meant to be another. */
 static bool check_fixture(const struct plugin_test *p, struct err *err)
 {
@@ -112,16 +120,14 @@ static bool check_fixture(const struct plugin_test *p, struct err *err)
 
     cJSON_ArrayForEach(item, p->fixture)
     {
-        bool is_known = slice_eq(slice_cstr(item->string), SLICE("http"));
-
-        if (is_known && !cJSON_IsArray(item))
-            return err_set(err, ERR_INPUT, "/http: must be a list");
-        for (size_t i = 0; i < ARRAY_LEN(objects) && !is_known; i++)
-            is_known = slice_eq(slice_cstr(item->string), slice_cstr(objects[i]));
-        if (!is_known)
+        if (slice_eq(slice_cstr(item->string), SLICE("http"))) {
+            if (!cJSON_IsArray(item))
+                return err_set(err, ERR_INPUT, "/http: must be a list");
+        } else if (!is_one_of(item->string, objects, ARRAY_LEN(objects))) {
             app_complain("warning: --fixture: /%s is not known and ignored", item->string);
-        else if (!cJSON_IsArray(item) && !cJSON_IsObject(item))
+        } else if (!cJSON_IsObject(item)) {
             return err_set(err, ERR_INPUT, "/%s: must be an object", item->string);
+        }
     }
     return true;
 }
@@ -221,14 +227,6 @@ static const char *const event_hooks[] = {"processEvent", "onEvent", "exportEven
 #define SCHEDULES 3 /* the first of these */
 static const char *const other_hooks[] = {"runEveryMinute", "runEveryHour", "runEveryDay",
                                           "setupPlugin", "teardownPlugin"};
-
-static bool is_one_of(const char *name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (slice_eq(slice_cstr(name), slice_cstr(names[i])))
-            return true;
-    return false;
-}
 
 static bool has_name(const cJSON *capabilities, const char *list, const char *name)
 {
