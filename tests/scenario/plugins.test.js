@@ -382,7 +382,7 @@ describe('a bad plugin', () => {
       chains[i + 1] = [`export async function processEvent(event) { ${body} }`, ADD('next', '1')];
     });
     server = await startHedgerow({ provision: provisionOf(chains),
-      env: { PLUGIN_RUN_TIMEOUT: '1', TASK_TIMEOUT: '2', PLUGIN_MEMORY_BYTES: '32MiB', WORKER_CONCURRENCY: '2' } });
+      env: { PLUGIN_RUN_TIMEOUT: '1', TASK_TIMEOUT: '2', PLUGIN_MEMORY_BYTES: '8MiB', WORKER_CONCURRENCY: '2' } });
     for (let i = 0; i < names.length; i++) {
       await send(server, i + 1, [{ event: 'e', distinct_id: 'd', properties: { x: 0 } }]);
       await send(server, HEALTHY, [{ event: 'e', distinct_id: `d${i}`, properties: { n: 0 } }]);
