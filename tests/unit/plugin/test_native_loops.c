@@ -10,6 +10,7 @@
 
 #include <quickjs.h>
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #else
 #define LATE_US 250000
 #endif
+#define EACH         7 /* of the places where a script may be interrupted, one in so many */
 #define SMALL_MEMORY ((size_t)64 << 20)
 #define LARGE_MEMORY ((size_t)1 << 30)
 
@@ -346,6 +348,12 @@ static JSValue engine_eval(struct engine *e, const char *code)
     return JS_Eval(e->ctx, code, strlen(code), "test.js", JS_EVAL_TYPE_GLOBAL);
 }
 
+/* The first question comes only when the counter that a context begins with is used up. */
+static void engine_ask_now(struct engine *e)
+{
+    JS_FreeValue(e->ctx, engine_eval(e, "for (let i = 0; i < 10000; i++) ;"));
+}
+
 static void engine_must_eval(struct engine *e, const char *code)
 {
     JSValue v = engine_eval(e, code);
@@ -504,6 +512,103 @@ static void counts_what_is_left_at_the_end(void **state)
     assert_false(child_killed_by(SIGABRT, leave_object, NULL));
 }
 
+/* --- interrupted anywhere -------------------------------------------------------------------- */
+
+/* A little of everything. */
+static const char all_sorts[] =
+    "(function(){\n"
+    "let o={a:1,b:[1,2,{c:3}],d:'text'.repeat(20)};for(let i=0;i<30;i++)o['k'+i]=i;\n"
+    "JSON.parse(JSON.stringify(o,null,2),(k,v)=>v);JSON.stringify(o,['a','b','d']);\n"
+    "[3,1,2,5,4].map(x=>x*2).sort().sort((a,b)=>b-a).flat().concat([1,2]).join('-');\n"
+    "let sp=[];sp.length=20;sp[7]=1;sp.forEach(x=>x);sp.indexOf(1);sp.lastIndexOf(0);"
+    "sp.slice(2);sp.splice(1,3,'x');sp.reverse();sp.flatMap(x=>[x]);[].concat(sp,sp);"
+    "sp.fill(1,2,5);sp.copyWithin(0,3);sp.toSorted();sp.with(1,2);sp.toSpliced(1,1);"
+    "sp.toReversed();\n"
+    "Array.from({length:9});Array.from(new Set([1,2,3]));[...'hello'];"
+    "Object.fromEntries(Object.entries(o));({...o});Object.assign({},o);"
+    "Object.freeze({...o});Object.isFrozen(o);Object.getOwnPropertyDescriptors(o);"
+    "Object.defineProperties({},{x:{value:1},y:{get(){return 1}}});\n"
+    "for(let k in Object.create(o));\n"
+    "let m=new Map(Object.entries(o));m.forEach((v,k)=>v);m.delete('a');[...m.keys()];"
+    "Object.groupBy([1,2,3],x=>x%2);\n"
+    "String.raw`a${1}b`;'abcabc'.replaceAll('b','$&x');"
+    "'aXbX'.replace(/x/gi,(m)=>m+'!');'a-b-c'.split('-');'a1b2'.split(/\\d/);"
+    "'xx'.padStart(40,'ab');'ab'.repeat(30).lastIndexOf('ba');"
+    "'ÀÉ\\u0301'.normalize('NFD').localeCompare('x');'ΑΣ'.toLowerCase();"
+    "encodeURIComponent('ü€😀');decodeURIComponent('%C3%BC');escape('ü');"
+    "unescape('%u1234%20');\n"
+    "[...'a1b2c3'.matchAll(/(?<l>[a-z])(\\d)/g)];/(a+)+$/.test('aaaaaa!');"
+    "/(a)\\1/.exec('aa');new RegExp('[a-z\\\\d_]|(?<n>x)\\\\k<n>|(?<=y)z','iu');"
+    "'aXb'.replace(/(?<q>x)/gi,'$<q>$1');'aaa'.replace(/a/g,'');\n"
+    "let b=(1n<<700n)-1n;String(b*b/3n);BigInt('9'.repeat(100))**3n;b.toString(7);\n"
+    "let t=new Float64Array([3,1,2]);t.sort();t.sort((a,b)=>a-b);t.join();"
+    "Uint8Array.from([1,2,3]);new Uint8Array({length:5});new Uint16Array(t);"
+    "t.set([1,2]);t.indexOf(2);t.slice();\n"
+    "let p=new Proxy({a:1,b:2},{ownKeys:()=>['a','b'],getOwnPropertyDescriptor:(o,"
+    "k)=>Reflect.getOwnPropertyDescriptor(o,k)});Object.keys(p);({...p});\n"
+    "class A{#x=1;static s=2;get y(){return this.#x}*g(){yield 1;yield* [1,2]}};"
+    "[...new A().g()];\n"
+    "let f=Function('a','b','let c=a;for(let i=0;i<3;"
+    "i++){if(i&1){c+=b}else{c-=b}switch(i){case 1:c++;break;"
+    "default:c--}try{c()}catch(e){}finally{c=1}}return ()=>c+a');f(1,2)();\n"
+    "eval('var q1=1;let q2=2;(function(){return q1+q2})();label:for(;;){break label}');\n"
+    "Promise.all([1,Promise.resolve(2)]).then(async x=>{await null;"
+    "for await(let y of [1,2]);});\n"
+    "let [d1,{e1,...r1},...d2]=[1,{e1:2,z:3},4,5];f.apply(null,[1,2]);"
+    "Math.max(...[1,2,3]);new (function(){}.bind(null,1))();\n"
+    "try{null.x}catch(e){e.stack}\n"
+    "let r='';for(let i=0;i<300;i++)r+='abcdefghijklmnopqrstuvwxyz'+i;r===r+'';\n"
+    "})()\n";
+
+struct countdown {
+    long asked, until; /* the handler says yes from question `until` on */
+};
+
+static int on_countdown(JSRuntime *rt, void *opaque)
+{
+    struct countdown *c = opaque;
+
+    (void)rt;
+    return ++c->asked >= c->until;
+}
+
+static void countdown_run(struct countdown *c, long until)
+{
+    struct engine e;
+    JSContext *ran;
+    JSValue v, x;
+
+    engine_start(&e, SMALL_MEMORY);
+    *c = (struct countdown){.until = until};
+    JS_SetInterruptInterval(e.rt, 1);
+    JS_SetInterruptHandler(e.rt, on_countdown, c);
+    engine_ask_now(&e);
+    v = engine_eval(&e, all_sorts);
+    x = JS_GetException(e.ctx);
+    if (JS_IsException(v) != (c->asked >= until) ||
+        (JS_IsException(v) && !JS_IsUncatchableError(e.ctx, x)))
+        fail_msg("interrupted at question %ld: thrown: %d, uncatchable: %d", until,
+                 JS_IsException(v), (int)JS_IsUncatchableError(e.ctx, x));
+    JS_FreeValue(e.ctx, x);
+    JS_FreeValue(e.ctx, v);
+    JS_SetInterruptHandler(e.rt, NULL, NULL);
+    while (JS_IsJobPending(e.rt))
+        JS_ExecutePendingJob(e.rt, &ran);
+    if (engine_stop(&e))
+        fail_msg("interrupted at question %ld: something is left", until);
+}
+
+static void leaves_nothing_wherever_it_ends(void **state)
+{
+    struct countdown whole, c;
+
+    (void)state;
+    countdown_run(&whole, LONG_MAX);
+    assert_true(whole.asked > 5000);
+    for (long until = 1; until <= whole.asked; until += EACH)
+        countdown_run(&c, until);
+}
+
 /* The highest limb of such a number is only its sign, which made the size of its text a matter of
  * luck. */
 static void prints_numbers_of_whole_limbs(void **state)
@@ -572,6 +677,7 @@ int main(void)
         cmocka_unit_test(ends_in_time_with_much_memory),
         cmocka_unit_test(runs_on_when_native_polls_are_off),
         cmocka_unit_test(counts_what_is_left_at_the_end),
+        cmocka_unit_test(leaves_nothing_wherever_it_ends),
         cmocka_unit_test(prints_numbers_of_whole_limbs),
         cmocka_unit_test(knows_whose_job_comes_next),
         cmocka_unit_test(keeps_a_context_for_its_jobs),
