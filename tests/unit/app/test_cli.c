@@ -88,6 +88,33 @@ static void test_plugin_options(void **state)
     buf_free(&fault);
 }
 
+/* Its --config is the plugin's. */
+static void test_plugin_test(void **state)
+{
+    const char *words[] = {"plugin",  "--config",   "c.json",      "test",
+                           "dir",     "--event=e",  "--hook",      "job:x",
+                           "--clock", "2022-05-10", "--fixture=f", NULL};
+    const char *other[] = {"plugin", "list", "--config", "c", NULL};
+    struct buf fault = BUF_INIT(4096);
+    struct cli cli;
+
+    (void)state;
+    assert_int_equal(parse(&cli, &fault, words), 0);
+    assert_true(cli_is_plugin_test(&cli));
+    assert_int_equal(cli.word_count, 2);
+    assert_null(cli.config_file);
+    assert_string_equal(cli.tested_config, "c.json");
+    assert_string_equal(cli.event, "e");
+    assert_string_equal(cli.hook, "job:x");
+    assert_string_equal(cli.clock, "2022-05-10");
+    assert_string_equal(cli.fixture, "f");
+    assert_int_equal(parse(&cli, &fault, other), 0);
+    assert_false(cli_is_plugin_test(&cli));
+    assert_string_equal(cli.config_file, "c");
+    assert_null(cli.tested_config);
+    buf_free(&fault);
+}
+
 static void test_faults(void **state)
 {
     static const struct {
@@ -115,9 +142,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_plugin_options),
+        cmocka_unit_test(test_modes),          cmocka_unit_test(test_options),
+        cmocka_unit_test(test_plugin_options), cmocka_unit_test(test_plugin_test),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

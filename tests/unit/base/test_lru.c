@@ -1,6 +1,8 @@
 #include "base/lru.h"
 #include "unit.h"
 
+#include <stdio.h>
+
 struct dropped {
     char text[32];
 };
@@ -93,6 +95,31 @@ static void a_cache_of_nothing_keeps_nothing(void **state)
     lru_free(l);
 }
 
+static void note_key(void *ctx, struct slice key, void *value)
+{
+    struct dropped *d = (struct dropped *)ctx;
+
+    size_t len = strlen(d->text);
+    snprintf(d->text + len, sizeof(d->text) - len, "%.*s%s", SLICE_ARG(key), (char *)value);
+}
+
+static void a_walk_goes_from_old_to_new(void **state)
+{
+    struct dropped d = {""};
+    struct lru *l = lru_new(9, 100, NULL, NULL);
+
+    UNUSED(state);
+    lru_each(l, note_key, &d);
+    assert_string_equal(d.text, "");
+    lru_put(l, SLICE("A"), value_a, 1);
+    lru_put(l, SLICE("B"), value_b, 1);
+    lru_get(l, SLICE("A"));
+    for (int i = 0; i < 2; i++) // the walk itself is no use
+        lru_each(l, note_key, &d);
+    assert_string_equal(d.text, "BbAaBbAa");
+    lru_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +127,7 @@ int main(void)
         cmocka_unit_test(bytes_are_a_bound_too),
         cmocka_unit_test(replacing_and_removing_drop),
         cmocka_unit_test(a_cache_of_nothing_keeps_nothing),
+        cmocka_unit_test(a_walk_goes_from_old_to_new),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,39 @@ static void test_threads(void **state)
     plugin_cache_free(c);
 }
 
+static void add_entry(void *ctx, const struct plugin_cache_entry *e)
+{
+    struct buf *b = ctx;
+
+    buf_addf(b, "%.*s=", SLICE_ARG(e->key));
+    for (size_t i = 0; i < e->count; i++)
+        buf_addf(b, "[%.*s]", SLICE_ARG(e->items[i]));
+    assert_int_equal(e->is_list, e->count > 0);
+    buf_addf(b, "%.*s;", SLICE_ARG(e->value));
+}
+
+static void test_each(void **state)
+{
+    struct plugin_cache *c = plugin_cache_new(1 << 20);
+    struct buf out = BUF_INIT(1000);
+
+    UNUSED(state);
+    assert_true(plugin_cache_add_prefix(&out, 1, -2));
+    assert_string_equal(buf_cstr(&out), "@plugin/1/-2/");
+    buf_clear(&out);
+    clock_fake_set(1000000);
+    plugin_cache_set(c, SLICE("a"), SLICE("1"), 0);
+    plugin_cache_set(c, SLICE("dead"), SLICE("2"), 10);
+    push(c, "x,y", 2);
+    plugin_cache_set(c, SLICE("b"), SLICE(""), 11);
+    clock_fake_add(10);
+    plugin_cache_each(c, add_entry, &out);
+    assert_string_equal(buf_cstr(&out), "a=1;@plugin/1/2/k=[x][y];b=;");
+    clock_fake_off();
+    buf_free(&out);
+    plugin_cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_incr),       cmocka_unit_test(test_lists),
         cmocka_unit_test(test_remove),     cmocka_unit_test(test_limits),
         cmocka_unit_test(test_list_limit), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,12 +111,32 @@ static void test_stop(void **state)
     }
 }
 
+static void test_capabilities(void **state)
+{
+    struct buf out = BUF_INIT(1000);
+    struct chain_aid a;
+
+    UNUSED(state);
+    begin(&a, "exports.runEveryHour = exports.onEvent = () => 1; exports.jobs = {x(){}}");
+    assert_false(plugin_worker_capabilities(a.worker, 9, &out));
+    assert_true(plugin_worker_capabilities(a.worker, 1, &out));
+    assert_string_equal(buf_cstr(&out), "{\"scheduled_tasks\":[\"runEveryHour\"],"
+                                        "\"jobs\":[\"x\"],\"methods\":[\"onEvent\"]}");
+    chain_aid_publish(&a, &(struct plugin_config){.id = 1, .builtin = "geoip"}, 1);
+    assert_false(plugin_worker_capabilities(a.worker, 1, &out));
+    chain_aid_sources(&a, "throw 1");
+    assert_false(plugin_worker_capabilities(a.worker, 1, &out));
+    chain_aid_fini(&a);
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_capabilities),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
